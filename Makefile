@@ -1,0 +1,83 @@
+# The commands a person types. Each one first installs what it needs into .venv.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/installed
+SOURCES := platform users_app retrieval_app training_app eval_app workers manage.py
+
+# PyTorch with more threads than free cores is many times slower than with one.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-all serve lint bench small-models down clean FORCE
+
+help:
+	@echo "make demo          install, and run the main job from an empty database to the table that compares methods"
+	@echo "make serve         web, workers and beat together; prints the address and how to log in"
+	@echo "make test          the tests (minutes)"
+	@echo "make test-all      the long fault, fuzz and load tests as well"
+	@echo "make lint          ruff, mypy, the import contracts, missing migrations"
+	@echo "make bench         the benchmarks; writes var/bench.json"
+	@echo "make small-models  rebuild the small models of the repository from their recipe"
+	@echo "make down          stop the embedded servers; their data stays in var/"
+	@echo "make clean         stop them and remove var/ and .venv"
+
+install: $(STAMP)
+
+demo: install
+	$(PY) manage.py demo
+
+test: install
+	$(PY) -m pytest -n 2
+
+test-all: install
+	$(PY) -m pytest -n 2 -m ""
+
+serve: install
+	@exec $(PY) manage.py serve
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(SOURCES)
+	$(VENV)/bin/lint-imports
+	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+bench: install
+	$(PY) -m benchmarks
+
+small-models: install
+	$(PY) -m workers.small_models
+
+down:
+	@if [ -x $(PY) ]; then $(PY) manage.py stack down; fi
+
+# Also where an installation was never finished: then nothing can be running.
+clean:
+	@if [ -e $(STAMP) ]; then $(PY) manage.py stack down --erase; fi
+	rm -rf var $(VENV)
+
+# An installation belongs to the place of the checkout, which is written in it.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): FORCE
+endif
+
+$(STAMP): pyproject.toml $(wildcard constraints.txt)
+	@rm -f $(STAMP)
+	@if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	    for python in python3.11 python3.12 python3.13 python3; do \
+	        if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; \
+	        python=; \
+	    done; \
+	    if [ -z "$$python" ]; then \
+	        echo "Python 3.11 or newer is needed and not found. Install it (Debian: apt install python3.11 python3.11-venv)." >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Making $(VENV) with $$($$python --version)"; \
+	    $$python -m venv --clear $(VENV); \
+	fi
+	@echo "Installing into $(VENV) (a minute or two)"
+	@$(PY) -m pip install -q -e ".[models,embedded,dev]" $(if $(wildcard constraints.txt),-c constraints.txt)
+	@printf '%s' '$(CURDIR)' > $(STAMP)

@@ -1,0 +1,43 @@
+#!/usr/bin/env python
+"""Entry point of every management command.
+
+Where the environment names no servers, the embedded ones are brought up first, for every command that needs them.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# Commands that work without any server. `lamp` must never open a connection: people run it beside LaMP's own scripts.
+WITHOUT_SERVERS = frozenset(
+    {
+        "lamp", "stack", "help", "version", "check", "makemigrations", "makemessages", "compilemessages", "startapp",
+        "startproject", "diffsettings", "collectstatic", "findstatic", "sendtestemail", "test", "--help", "-h",
+        "--version",
+    }
+)  # fmt: skip
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and not {"-h", "--help"} & set(sys.argv):
+        _ensure_servers()
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+def _ensure_servers() -> None:
+    from embedded import defaults
+    from embedded.errors import StackError
+
+    os.environ.pop(defaults.STARTED_HERE, None)
+    try:
+        if defaults.ensure(Path(os.environ.get("LAMPPOST_VAR") or Path(__file__).resolve().parent / "var")):
+            os.environ[defaults.STARTED_HERE] = "1"
+    except StackError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
