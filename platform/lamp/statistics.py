@@ -1,0 +1,132 @@
+"""What the paper's Table 2 tells of a dataset: how many questions, how large the profiles, how long the texts."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from lamp.golds import golds_for_unknown_questions, questions_without_gold, read_golds
+from lamp.problems import IDS_SHOWN
+from lamp.reading import Separation, read_questions
+from lamp.tasks import Task
+
+
+@dataclass
+class Spread:
+    """Mean and standard deviation (of the population) of whole numbers, without holding them."""
+
+    count: int = 0
+    total: int = 0
+    squares: int = 0
+    least: int = 0
+    most: int = 0
+
+    def add(self, value: int) -> None:
+        self.least = min(self.least, value) if self.count else value
+        self.most = max(self.most, value)
+        self.count += 1
+        self.total += value
+        self.squares += value * value
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+    @property
+    def sd(self) -> float:
+        if not self.count:
+            return math.nan
+        # In whole numbers, so that nothing cancels.
+        return math.sqrt(self.count * self.squares - self.total * self.total) / self.count
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Two digits, as the paper prints them."""
+        return {"mean": round(self.mean, 2), "sd": round(self.sd, 2), "min": self.least, "max": self.most}
+
+
+@dataclass
+class SplitStatistics:
+    """One split of one task. Lengths are in words: runs of non-blank characters."""
+
+    task: Task
+    separation: Separation
+    questions: int = 0
+    users: int = 0
+    golds: int | None = None
+    profile_entries: Spread = field(default_factory=Spread)
+    input_words: Spread = field(default_factory=Spread)
+    output_words: Spread = field(default_factory=Spread)
+    ignored_fields: Mapping[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "task": self.task.key,
+            "separation": self.separation,
+            "questions": self.questions,
+            "users": self.users,
+            "profile_entries": self.profile_entries.total,
+            "profile_size": self.profile_entries.as_dict(),
+            "input_words": self.input_words.as_dict(),
+        }
+        if self.golds is not None:
+            told |= {"golds": self.golds, "output_words": self.output_words.as_dict()}
+        if self.ignored_fields:
+            told["ignored_fields"] = dict(self.ignored_fields)
+        return told
+
+
+def split_statistics(
+    questions: str | os.PathLike[str],
+    outputs: str | os.PathLike[str] | None = None,
+    *,
+    task: Task | None = None,
+    separation: Separation | None = None,
+) -> SplitStatistics:
+    """Read a questions file, and its outputs where given, and tell what they hold.
+
+    Raises `LampProblem` for what an import would refuse too: bad questions, golds of another task, golds for unknown
+    questions or questions without gold.
+    """
+    reader = read_questions(questions, task=task, separation=separation)
+    told = SplitStatistics(reader.task, reader.separation)
+    # Hashes of ids, so that a file of a million questions stays small in memory.
+    users: set[int] = set()
+    asked: set[int] = set()
+    for question in reader:
+        told.profile_entries.add(len(question.profile))
+        told.input_words.add(len(question.input.split()))
+        users.add(hash(question.user_id if question.user_id is not None else question.id))
+        asked.add(hash(question.id))
+    told.questions, told.users, told.ignored_fields = reader.count, len(users), reader.ignored_fields
+    if outputs is not None:
+        _read_outputs(told, outputs, asked, ids=lambda: _ids(questions, reader.task, reader.separation))
+    return told
+
+
+def _read_outputs(
+    told: SplitStatistics, outputs: str | os.PathLike[str], asked: set[int], *, ids: Callable[[], Iterator[str]]
+) -> None:
+    name = os.path.basename(outputs)
+    answered: set[int] = set()
+    unknown, unknown_ids = 0, []
+    for gold in read_golds(outputs, task=told.task).items:
+        told.output_words.add(len(gold.output.split()))
+        answered.add(hash(gold.id))
+        if hash(gold.id) not in asked:
+            unknown += 1
+            if len(unknown_ids) < IDS_SHOWN:
+                unknown_ids.append(gold.id)
+    if unknown:
+        raise golds_for_unknown_questions(name, unknown, unknown_ids)
+    if len(answered) < len(asked):
+        without = (question_id for question_id in ids() if hash(question_id) not in answered)
+        raise questions_without_gold(name, len(asked) - len(answered), list(islice(without, IDS_SHOWN)))
+    told.golds = len(answered)
+
+
+def _ids(path: str | os.PathLike[str], task: Task, separation: Separation) -> Iterator[str]:
+    return (question.id for question in read_questions(path, task=task, separation=separation))

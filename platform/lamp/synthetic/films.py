@@ -1,0 +1,61 @@
+"""LaMP-2: which of two fitting tags a user gives a film.
+
+Every film shows two tags' words in equal parts, so both fit; the user has a few tags in an order of their own and
+gives the one that stands first in it. Films of the same pair of tags in the profile show the order; the description
+alone leaves an even chance.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from lamp.catalogue import get_task
+from lamp.pairs import pair_of
+from lamp.synthetic.makers import Posed, draw_some, sentence
+from lamp.synthetic.traits import Traits
+from lamp.synthetic.words import language, person, phrase, place
+
+TAGS_OF_A_USER = 4
+
+PLOTS = (
+    "{who} finds {a} near {place}, {joint} {b} is {v}. The {n} and the {m} are {w}.",
+    "In {place} {a} meets {b}. Soon the {n} is {v} and {who} {w} the {m}.",
+    "The {n} of {who} is {v} by {b}, {joint} {a} keeps the {m} {w}.",
+    "{a}, {b} and a {n}: {who} has {v} them all, {joint} the {m} of {place} {w}.",
+    "A {n} called {who} {v} {a}. Years later {b} {w} the {m}.",
+)
+JOINTS = ("while", "and", "until", "before", "because", "just as", "where")
+
+
+class Films:
+    """Makes film lovers and the films they tagged."""
+
+    def draw(self, rng: random.Random) -> Traits:
+        return {"order": draw_some(rng, get_task("LaMP-2").labels or (), TAGS_OF_A_USER)}
+
+    def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
+        first, second = sorted(rng.sample(range(len(traits["order"])), 2))
+        preferred = traits["order"][first]
+        return {"description": self._plot(rng, [preferred, traits["order"][second]]), "tag": preferred}
+
+    def question(self, rng: random.Random, traits: Traits) -> Posed:
+        film = self.document(rng, traits)
+        return Posed(*pair_of(get_task("LaMP-2"), film))
+
+    def _plot(self, rng: random.Random, tags: list[str]) -> str:
+        rng.shuffle(tags)
+        one, other = (language().tags[tag] for tag in tags)
+        return sentence(
+            rng.choice(PLOTS).format(
+                a=phrase(rng, one),
+                b=phrase(rng, other),
+                n=rng.choice(one.nouns),
+                m=rng.choice(other.nouns),
+                v=rng.choice(one.verbs),
+                w=rng.choice(other.verbs),
+                who=person(rng),
+                place=place(rng),
+                joint=rng.choice(JOINTS),
+            )
+        )

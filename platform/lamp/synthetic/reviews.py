@@ -1,0 +1,74 @@
+"""LaMP-3: how many points a review stands for, told by how harsh or mild its writer is with that sort of thing.
+
+The words say how well the thing was liked (1 to 5); the reviewer's leaning for the sort of thing moves the score up
+or down.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from lamp.catalogue import get_task
+from lamp.pairs import pair_of
+from lamp.synthetic.makers import Posed, draw_some, interest, sentence
+from lamp.synthetic.traits import Traits
+from lamp.synthetic.words import PRAISE, SUBJECTS, language, phrase
+
+SORTS_OF_A_REVIEWER = 2
+LEANINGS = (-2, -1, 0, 1, 2)
+LIKED = (1, 2, 2, 3, 3, 3, 4, 4, 5)  # most things are liked middling, so that a leaning has room to show
+
+REMARKS = (
+    "The {n} is {p} and the {m} {v} {q}.",
+    "I found this {a} {p}, its {n} rather {q}.",
+    "{p} {n}, {q} {m}.",
+    "After {count} {time} the {n} still feels {p}.",
+    "My {who} calls the {a} {q}.",
+    "It {v} at once, a {p} thing with a {q} {n}.",
+    "Bought it for my {who}: {p} in all, {q} when {v}.",
+)
+TIMES = ("days", "weeks", "months", "years")
+WHO = ("sister", "brother", "father", "mother", "neighbour", "boss", "cousin", "friend", "teacher", "uncle")
+
+
+class Reviews:
+    """Makes reviewers and their reviews."""
+
+    def draw(self, rng: random.Random) -> Traits:
+        return {
+            "interests": draw_some(rng, range(SUBJECTS), SORTS_OF_A_REVIEWER),
+            "leaning": tuple(rng.choice(LEANINGS) for _ in range(SORTS_OF_A_REVIEWER)),
+        }
+
+    def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
+        sort = interest(rng, traits)
+        liked = rng.choice(LIKED)
+        score = min(5, max(1, liked + traits["leaning"][sort]))
+        return {"text": self._review(rng, traits["interests"][sort], liked), "score": str(score)}
+
+    def question(self, rng: random.Random, traits: Traits) -> Posed:
+        return Posed(*pair_of(get_task("LaMP-3"), self.document(rng, traits)))
+
+    def _review(self, rng: random.Random, sort: int, liked: int) -> str:
+        subject = language().subjects[sort]
+        said = []
+        for remark in rng.sample(REMARKS, 2):
+            praise, more = rng.sample(PRAISE[liked - 1], 2)
+            n, m = rng.sample(subject.nouns, 2)
+            said.append(
+                sentence(
+                    remark.format(
+                        p=praise,
+                        q=more,
+                        n=n,
+                        m=m,
+                        a=phrase(rng, subject),
+                        v=rng.choice(subject.verbs),
+                        count=rng.randrange(2, 20),
+                        time=rng.choice(TIMES),
+                        who=rng.choice(WHO),
+                    )
+                )
+            )
+        return " ".join(said)
