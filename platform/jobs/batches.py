@@ -1,0 +1,223 @@
+"""What a handler is given: claimed jobs, each of which it finishes, fails or gives back."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from jobs import claims
+from jobs.errors import (
+    ClaimLost,
+    Described,
+    JobCancelled,
+    NotFinished,
+    Permanent,
+    WorkerStopping,
+    chain,
+    describe,
+)
+from jobs.heart import heart
+from jobs.kinds import Kind
+
+__all__ = ["ClaimLost", "ClaimedJob", "JobCancelled", "Permanent", "Progress", "WorkerStopping"]
+
+GIVEN_BACK = "given back"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is; `total` None where nobody knows."""
+
+    done: int | None = None
+    total: int | None = None
+    message: str = ""
+
+
+class ClaimedJob:
+    """A job in the hands of this process.
+
+    The effect of a job and its mark stand or fall together:
+
+        with job.finishing(result={"rows": 3}):
+            ...effects...
+
+    Whatever ends it names the claim, so a job that was taken over meanwhile records nothing.
+    """
+
+    def __init__(self, taken: claims.Taken, kind: Kind) -> None:
+        self.id = taken.id
+        self.claim: uuid.UUID = taken.claim
+        self.kind = kind
+        self.payload: dict[str, Any] = taken.payload
+        self.workspace_id = taken.workspace_id
+        self.end_user_id = taken.end_user_id
+        self.origin = taken.origin
+        self.attempt = taken.attempt
+        # How it ended here: a state's name, `GIVEN_BACK`, "lost", or None while it is open.
+        self.ended_as: str | None = None
+        # Set by the heart, from its own thread.
+        self.lost = False
+        self.cancel_requested = False
+        self._progress = Progress()
+        self.progress_unwritten = False
+        self._raised: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind.name} {self.id}, attempt {self.attempt}>"
+
+    # -- while it runs
+
+    def check(self) -> None:
+        """Call this now and then in long work.
+
+        Raises ClaimLost (someone else has it), JobCancelled (someone asked that it end) or WorkerStopping (a gentle
+        stop was asked for and its grace is over); letting them pass through the handler is right.
+        """
+        if self.lost:
+            raise ClaimLost(f"job {self.id} was taken over")
+        if self.cancel_requested:
+            raise JobCancelled(f"job {self.id} was cancelled")
+        if heart.grace_over:
+            raise WorkerStopping(f"job {self.id} goes back: this worker is stopping")
+
+    def progress(self, *, done: int | None = None, total: int | None = None, message: str | None = None) -> None:
+        """Say how far the job is; what is None stays as it was. No user text in `message`.
+
+        It is written by the heart over its own connection, so it is seen while the handler's transaction is open.
+        """
+        if (done is not None and done < 0) or (total is not None and total < 0):
+            raise ValueError("progress is not negative")
+        before = self._progress
+        self._progress = Progress(
+            done=before.done if done is None else done,
+            total=before.total if total is None else total,
+            message=before.message if message is None else message[:200].replace("\0", ""),
+        )
+        self.progress_unwritten = True
+
+    def take_progress(self) -> Progress:
+        """The latest progress, which the caller is about to write."""
+        self.progress_unwritten = False
+        return self._progress
+
+    # -- how it ends
+
+    @contextmanager
+    def finishing(self, *, result: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The transaction in which the job's effect is recorded and the job becomes done.
+
+        Yields the result, which the block may fill. The mark comes last in the transaction, so that the row is free
+        for heartbeats and progress while a long effect is written. Raises ClaimLost, and rolls the effect back, where
+        the claim is no longer ours. What the block raises passes on; uncaught, it costs this job alone the attempt.
+        """
+        self._must_be_open()
+        if self.lost:
+            raise ClaimLost(f"job {self.id} was taken over")
+        outcome = dict(result or {})
+        try:
+            with transaction.atomic(durable=True):
+                yield outcome
+                last = self._progress
+                if not claims.finish(
+                    self.id, self.claim, result=outcome, done=last.done, total=last.total, message=last.message
+                ):
+                    raise ClaimLost(f"job {self.id} was taken over")
+        except ClaimLost as exc:
+            self._raised = exc
+            self.lost = True
+            raise
+        except BaseException as exc:
+            self._raised = exc
+            raise
+        self._end("done")
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """For handlers of batches: what the block raises ends this job alone, and the loop goes on to the next.
+
+        A cancelled job becomes cancelled, a lost one records nothing, any other exception costs it the attempt.
+        WorkerStopping passes on: it concerns the whole batch.
+        """
+        try:
+            yield
+        except WorkerStopping:
+            raise
+        except ClaimLost:
+            self.lost = True
+            self._end("lost")
+        except JobCancelled as exc:
+            self._record(describe(exc), retry=False, cancelled=True)
+        except Exception as exc:  # noqa: BLE001 - recorded as this job's error
+            if self.ended_as is None:
+                self.fail(exc)
+
+    def fail(self, error: BaseException | str, *, retry: bool = True) -> None:
+        """End the attempt with an error: again after a pause, or failed where attempts are used up.
+
+        `retry=False`, or a `Permanent` error, fails at once. A text must hold no user text. A lost
+        claim records nothing.
+        """
+        self._must_be_open()
+        if isinstance(error, BaseException):
+            self._record(describe(error), retry=retry and not isinstance(error, Permanent))
+        else:
+            self._record(Described("jobs.errors.JobError", error, ""), retry=retry)
+
+    def give_back(self, *, delay_seconds: float | None = None) -> None:
+        """Let another worker have it; the attempt does not count.
+
+        By default it may be claimed at once if this worker is stopping, else after a second.
+        """
+        self._must_be_open()
+        if delay_seconds is None:
+            delay_seconds = 0.0 if heart.stopping else 1.0
+        held = claims.give_back(self.id, self.claim, delay_seconds=delay_seconds)
+        self._end(GIVEN_BACK if held else "lost")
+
+    # -- what is left open when the handler has ended
+
+    def settle(self, raised: BaseException | None, *, suspects: int) -> None:
+        """End the job as the end of its handler says; does nothing where it has ended.
+
+        `raised` is what the handler raised. `suspects` counts the jobs that it may be due to, this one among them: 0
+        where it is another's fault, which spares this one; several make each of them run alone the next time.
+        """
+        if self.ended_as is not None:
+            return
+        if self.lost:
+            self._end("lost")
+        elif self.cancel_requested:
+            self._record(describe(JobCancelled(f"job {self.id} was cancelled")), retry=False, cancelled=True)
+        elif raised is None and not heart.stopping:
+            self._record(describe(NotFinished(f"the handler of {self.kind.name} left this job unfinished")), retry=True)
+        elif raised is None or suspects == 0 or _spares(raised):
+            self.give_back(delay_seconds=0.0)
+        else:
+            permanent = isinstance(raised, Permanent) and suspects == 1
+            self._record(describe(raised), retry=not permanent, alone=suspects > 1)
+
+    def raised(self, exc: BaseException) -> bool:
+        """Whether `exc` came out of this job's `finishing`."""
+        return self._raised is not None and any(link is self._raised for link in chain(exc))
+
+    def _record(self, error: Described, *, retry: bool, alone: bool = False, cancelled: bool = False) -> None:
+        ended = claims.fail(
+            self.id, self.claim, error=error, attempt=self.attempt, retry=retry, alone=alone, cancelled=cancelled
+        )
+        self._end(ended.state if ended else "lost")
+
+    def _end(self, how: str) -> None:
+        self.ended_as = how
+        heart.release([self])
+
+    def _must_be_open(self) -> None:
+        if self.ended_as is not None:
+            raise RuntimeError(f"job {self.id} has already ended here ({self.ended_as})")
+
+
+def _spares(raised: BaseException) -> bool:
+    """Whether what the handler raised says nothing against the jobs it leaves open (a stop, another job's end)."""
+    return isinstance(raised, WorkerStopping | ClaimLost | JobCancelled) or not isinstance(raised, Exception)

@@ -1,0 +1,254 @@
+"""Taking jobs, and ending what was taken: every statement that needs or names a claim.
+
+Each is one statement in PostgreSQL's time. Rows are locked with SKIP LOCKED, so that claims of many processes never
+wait for each other and never overlap; whatever ends an attempt names the claim, so that it changes nothing once
+another worker has taken the job over.
+"""
+
+import random
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection
+
+from jobs import conf, stored_json
+from jobs.errors import Described
+from jobs.kinds import Kind
+
+_AVAILABLE: Final = "kind = %(kind)s AND state = 'waiting' AND available_at <= statement_timestamp()"
+_ORDER: Final = "priority DESC, available_at, id"
+
+_TAKE: Final = """
+    UPDATE jobs_job AS j
+       SET state = 'running', claim = %(claim)s, attempts = j.attempts + 1, worker_id = %(worker)s,
+           lease_until = clock_timestamp() + make_interval(secs => %(lease)s), started_at = clock_timestamp(),
+           progress_done = NULL, progress_total = NULL, progress_message = ''
+      FROM picked WHERE j.id = picked.id
+    RETURNING j.id, j.payload::text, j.workspace_id, j.end_user_id, j.origin, j.attempts, j.max_attempts,
+              j.priority, j.available_at
+"""
+
+# A worker that was told to stop claims nothing more, even before its own processes have heard of it.
+_MAY_CLAIM: Final = "NOT EXISTS (SELECT 1 FROM jobs_worker AS w WHERE w.id = %(worker)s AND w.stopping)"
+
+_CLAIM_ONE: Final = f"""
+    WITH picked AS MATERIALIZED (
+        SELECT id FROM jobs_job WHERE {_AVAILABLE} AND {_MAY_CLAIM}
+         ORDER BY {_ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+    {_TAKE}
+"""  # noqa: S608 - composed of this module's own constants
+
+# The first in order decides what the batch shares; a job that ran badly in company (`alone`) gets none.
+_CLAIM_BATCH: Final = f"""
+    WITH head AS MATERIALIZED (
+        SELECT id, batch_key, alone FROM jobs_job WHERE {_AVAILABLE} AND {_MAY_CLAIM}
+         ORDER BY {_ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
+    company AS MATERIALIZED (
+        SELECT id FROM jobs_job
+         WHERE {_AVAILABLE} {{same_key}} AND NOT alone
+           AND (SELECT NOT alone FROM head) AND id <> (SELECT id FROM head)
+         ORDER BY {_ORDER} LIMIT %(company)s FOR NO KEY UPDATE SKIP LOCKED),
+    picked AS (SELECT id FROM head UNION ALL SELECT id FROM company)
+    {_TAKE}
+"""  # noqa: S608
+
+_SAME_KEY: Final = "AND batch_key <> '' AND batch_key = (SELECT batch_key FROM head)"
+
+_WAITING: Final = f"""
+    WITH head AS MATERIALIZED (SELECT batch_key FROM jobs_job WHERE {_AVAILABLE} ORDER BY {_ORDER} LIMIT 1)
+    SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(available_at)), 0)
+      FROM (SELECT available_at FROM jobs_job WHERE {_AVAILABLE} {{same_key}}
+             ORDER BY {_ORDER} LIMIT %(enough)s) AS w
+"""  # noqa: S608
+
+_FINISH: Final = """
+    UPDATE jobs_job
+       SET state = 'done', finished_at = clock_timestamp(), claim = NULL, lease_until = NULL, cancel_requested = false,
+           result = %(result)s::jsonb, error_type = '', error_message = '', error_trace = '',
+           progress_done = %(done)s, progress_total = %(total)s, progress_message = %(message)s
+     WHERE id = %(id)s AND claim = %(claim)s AND state = 'running'
+"""
+
+# What becomes of a claim that ends without success; the same words serve the sweep, which takes back expired ones.
+_END_ATTEMPT: Final = """
+    WITH ended AS (
+        SELECT id, CASE WHEN cancel_requested OR %(cancelled)s THEN 'cancelled'
+                        WHEN %(retry)s AND attempts < max_attempts THEN 'waiting'
+                        ELSE 'failed' END AS state
+          FROM jobs_job WHERE {which})
+    UPDATE jobs_job AS j
+       SET state = ended.state, claim = NULL, lease_until = NULL,
+           finished_at = CASE WHEN ended.state <> 'waiting' THEN clock_timestamp() END,
+           available_at = CASE WHEN ended.state = 'waiting'
+                               THEN clock_timestamp() + make_interval(secs => %(delay)s) ELSE j.available_at END,
+           cancel_requested = ended.state = 'cancelled', alone = j.alone OR {alone},
+           error_type = %(type)s, error_message = %(error)s, error_trace = %(trace)s
+      FROM ended WHERE j.id = ended.id
+    RETURNING j.id, j.kind, j.origin, j.state
+"""
+
+_FAIL: Final = _END_ATTEMPT.format(
+    which="id = %(id)s AND claim = %(claim)s AND state = 'running' FOR NO KEY UPDATE", alone="%(alone)s"
+)
+# A second expiry looks like a job that kills its process: from then on it does so alone.
+_EXPIRE: Final = _END_ATTEMPT.format(
+    which="""state = 'running' AND lease_until < clock_timestamp()
+          ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED""",
+    alone="j.attempts >= 2",
+)
+
+_GIVE_BACK: Final = """
+    UPDATE jobs_job
+       SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'waiting' END,
+           finished_at = CASE WHEN cancel_requested THEN clock_timestamp() END,
+           attempts = attempts - 1, claim = NULL, lease_until = NULL,
+           available_at = clock_timestamp() + make_interval(secs => %(delay)s)
+     WHERE id = %(id)s AND claim = %(claim)s AND state = 'running'
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One claimed row."""
+
+    id: int
+    claim: uuid.UUID
+    payload: dict[str, Any]
+    workspace_id: int | None
+    end_user_id: int | None
+    origin: str
+    attempt: int
+    max_attempts: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job whose attempt ended, and the state it now has."""
+
+    id: int
+    kind: str
+    origin: str
+    state: str
+
+
+def claim(kind: Kind, *, worker_id: uuid.UUID | None = None) -> list[Taken]:
+    """Take the next batch of `kind`, best first; empty where nothing is available."""
+    claim_id = uuid.uuid4()
+    values: dict[str, Any] = {
+        "kind": kind.name,
+        "claim": claim_id,
+        "worker": worker_id,
+        "lease": kind.lease_seconds,
+        "company": kind.batch_size - 1,
+    }
+    sql = _CLAIM_ONE if kind.batch_size == 1 else _CLAIM_BATCH.format(same_key=_SAME_KEY if kind.batch_by else "")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        rows = cursor.fetchall()
+    rows.sort(key=lambda row: (-row[7], row[8], row[0]))
+    return [
+        Taken(
+            id=row[0],
+            claim=claim_id,
+            payload=stored_json.load(row[1]),
+            workspace_id=row[2],
+            end_user_id=row[3],
+            origin=row[4],
+            attempt=row[5],
+            max_attempts=row[6],
+        )
+        for row in rows
+    ]
+
+
+def waiting(kind: Kind) -> tuple[int, float]:
+    """How many jobs, up to a full batch, could be claimed together now, and for how many seconds the oldest waits."""
+    sql = _WAITING.format(same_key="AND batch_key = (SELECT batch_key FROM head)" if kind.batch_by else "")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"kind": kind.name, "enough": kind.batch_size})
+        count, age = cursor.fetchone()
+    return int(count), float(age)
+
+
+def more_waits(kind_name: str) -> bool:
+    """Whether a job of that kind could be claimed now."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE {_AVAILABLE})", {"kind": kind_name})  # noqa: S608
+        return bool(cursor.fetchone()[0])
+
+
+def finish(
+    job_id: int,
+    claim_id: uuid.UUID,
+    *,
+    result: dict[str, Any] | None,
+    done: int | None,
+    total: int | None,
+    message: str,
+) -> bool:
+    """Mark the job as done if this claim still holds it. Runs in the transaction of the effect."""
+    values: dict[str, Any] = {
+        "id": job_id,
+        "claim": claim_id,
+        "result": None if result is None else stored_json.dump(result, what="a job's result"),
+        "done": done,
+        "total": total,
+        "message": message,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISH, values)
+        return cursor.rowcount == 1
+
+
+def fail(
+    job_id: int,
+    claim_id: uuid.UUID,
+    *,
+    error: Described,
+    attempt: int,
+    retry: bool,
+    alone: bool,
+    cancelled: bool = False,
+) -> Ended | None:
+    """End the attempt: back-off, failed or cancelled. None where the claim is lost."""
+    values = _error_values(error) | {
+        "id": job_id,
+        "claim": claim_id,
+        "retry": retry,
+        "cancelled": cancelled,
+        "alone": alone,
+        "delay": backoff_seconds(attempt),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FAIL, values)
+        row = cursor.fetchone()
+    return Ended(*row) if row else None
+
+
+def give_back(job_id: int, claim_id: uuid.UUID, *, delay_seconds: float = 0.0) -> bool:
+    """Let another worker have the job; the attempt does not count. False where the claim is lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_BACK, {"id": job_id, "claim": claim_id, "delay": delay_seconds})
+        return cursor.rowcount == 1
+
+
+def take_back_expired(*, limit: int = 1000) -> list[Ended]:
+    """End the attempts whose lease ran out: someone else runs them, or, attempts exhausted, they failed."""
+    error = Described("jobs.errors.LeaseExpired", "The worker fell silent and its lease ran out.", "")
+    values = _error_values(error) | {"retry": True, "cancelled": False, "delay": 0.0, "limit": limit}
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRE, values)
+        return [Ended(*row) for row in cursor.fetchall()]
+
+
+def backoff_seconds(attempt: int) -> float:
+    """How long the next attempt waits: doubling, bounded, and spread so that failed jobs do not come back at once."""
+    longest = min(
+        conf.seconds("JOBS_BACKOFF_MAX_SECONDS"), conf.seconds("JOBS_BACKOFF_SECONDS") * 2.0 ** min(attempt - 1, 30)
+    )
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+def _error_values(error: Described) -> dict[str, Any]:
+    return {"type": error.type[:200], "error": error.message[:500], "trace": error.trace}

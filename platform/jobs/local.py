@@ -1,0 +1,118 @@
+"""Workers of a command's own, where nobody else serves its queues.
+
+`import_lamp`, `run_experiment` and the demo enqueue their work and wait for it. On a machine where no worker runs
+(no `make serve`, no worker container) they bring a worker and beat along for as long as they live themselves.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from django.conf import settings
+from django.db import connection
+
+from jobs import conf, selectors
+from jobs.kinds import QUEUES
+
+_POLL_SECONDS: Final = 0.2
+
+
+class WorkersDidNotStart(RuntimeError):
+    """The worker ended, or did not report in time; its log says why."""
+
+    safe_message = True
+
+
+@contextmanager
+def local_workers(
+    *,
+    concurrency: int = 2,
+    queues: Sequence[str] = QUEUES,
+    log_dir: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    start_timeout: float = 90.0,
+) -> Iterator[bool]:
+    """Make sure that live workers serve `queues` within the block; yields whether it had to start one.
+
+    Started processes log to `log_dir` (by default VAR_DIR/log), end gently with the block, and end as well when this
+    process is killed. `environment` is added to this process's. Raises WorkersDidNotStart.
+    """
+    missing = selectors.unserved_queues(queues)
+    if not missing:
+        yield False
+        return
+    folder = Path(log_dir) if log_dir is not None else Path(settings.VAR_DIR) / "log"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"local-workers-{os.getpid()}.log"
+    with log.open("ab") as output:
+        supervisor = _start(missing, concurrency=concurrency, output=output, environment=environment or {})
+    try:
+        _wait_until_live(missing, supervisor, log=log, timeout=start_timeout)
+        yield True
+    finally:
+        _stop(supervisor)
+
+
+def worker_command(*, queues: Sequence[str], concurrency: int, pool: str = "prefork", name: str = "local") -> list[str]:
+    """The command line of a Celery worker as this project runs it."""
+    return [
+        *(sys.executable, "-m", "celery", "-A", "config", "worker", "--loglevel", "INFO"),
+        *("--queues", ",".join(queues), "--concurrency", str(concurrency), "--pool", pool),
+        *("--hostname", f"{name}@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+
+
+def beat_command() -> list[str]:
+    """The command line of Celery beat as this project runs it; its process also sweeps."""
+    return [sys.executable, "-m", "celery", "-A", "config", "beat", "--loglevel", "INFO", "--pidfile="]
+
+
+def stop_seconds() -> float:
+    """How long a worker may take to stop gently before it is stopped by force."""
+    return conf.seconds("JOBS_STOP_FORCE_SECONDS") + 5.0
+
+
+def _start(
+    queues: Sequence[str], *, concurrency: int, output: IO[bytes], environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    worker = worker_command(queues=queues, concurrency=concurrency, name=f"local-{os.getpid()}")
+    command = [sys.executable, "-m", "jobs.supervisor", "--grace", str(stop_seconds())]
+    defaults = {"DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings")}
+    return subprocess.Popen(  # noqa: S603 - our own command line
+        [*command, "--", *worker, "--", *beat_command()],
+        # The lifeline: it closes when this process ends, however that happens.
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**defaults, **os.environ, **environment},
+    )
+
+
+def _wait_until_live(
+    queues: Sequence[str], supervisor: "subprocess.Popen[bytes]", *, log: Path, timeout: float
+) -> None:
+    until = time.monotonic() + timeout
+    while selectors.unserved_queues(queues):
+        if supervisor.poll() is not None:
+            raise WorkersDidNotStart(f"the worker ended as soon as it was started; {log} says why")
+        if time.monotonic() > until:
+            raise WorkersDidNotStart(f"the worker did not report within {timeout:.0f} s; {log} says why")
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        time.sleep(_POLL_SECONDS)
+
+
+def _stop(supervisor: "subprocess.Popen[bytes]") -> None:
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()
+    try:
+        supervisor.wait(stop_seconds() + 10.0)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()

@@ -1,0 +1,49 @@
+"""What has become of the jobs somebody waits for, found by origin or by dedupe key."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db.models import Count, Q, QuerySet
+
+from jobs.models import UNFINISHED, Job, State
+
+
+def unfinished_origins(origins: Collection[str]) -> set[str]:
+    """Those of `origins` that a job still waits or runs for."""
+    found = Job.objects.filter(origin__in=origins, state__in=UNFINISHED)
+    return set(found.order_by().values_list("origin", flat=True).distinct())
+
+
+def unfinished_keys(keys: Collection[str]) -> set[str]:
+    """Those of the dedupe keys `keys` that a job still waits or runs for."""
+    found = Job.objects.filter(dedupe_key__in=keys, state__in=UNFINISHED)
+    return {key for key in found.values_list("dedupe_key", flat=True) if key is not None}
+
+
+def finished_by_origin(origins: Collection[str]) -> dict[str, tuple[int, int]]:
+    """(jobs that ended, all jobs) of each of `origins` that has any."""
+    found = (
+        Job.objects.filter(origin__in=origins)
+        .order_by()
+        .values_list("origin")
+        .annotate(ended=Count("pk", filter=~Q(state__in=UNFINISHED)), total=Count("pk"))
+    )
+    return {origin: (ended, total) for origin, ended, total in found}
+
+
+def failures_of_origin(origin: str, *, since: datetime) -> list[str]:
+    """What went wrong in the jobs of `origin` that have failed since then, the earliest first."""
+    return _errors(Job.objects.filter(origin=origin), since)
+
+
+def failures_of_keys(keys: Collection[str], *, since: datetime) -> list[str]:
+    """What went wrong in the jobs with these dedupe keys that have failed since then, the earliest first."""
+    return _errors(Job.objects.filter(dedupe_key__in=keys), since)
+
+
+def _errors(jobs: QuerySet[Job], since: datetime) -> list[str]:
+    failed = jobs.filter(state=State.FAILED, finished_at__gte=since).order_by("finished_at", "id")
+    return [
+        f"job {job.pk}: {job.error_message or job.error_type}"
+        for job in failed.only("pk", "error_message", "error_type")
+    ]

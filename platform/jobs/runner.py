@@ -1,0 +1,127 @@
+"""Claim a batch, run its handler, settle what it left open, tell who asked. No Celery here."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from jobs import claims, conf, errors, kinds, origins
+from jobs.batches import GIVEN_BACK, ClaimedJob
+from jobs.heart import heart
+from jobs.kinds import Kind
+
+logger = logging.getLogger(__name__)
+
+_GATHER_STEP_SECONDS: Final = 0.02
+
+
+def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
+    """Work through what waits of one kind for a short slice; how many batches were run.
+
+    At most one bell is rung for each that is answered: at once when more waits than this process takes, so that an
+    idle one wakes, and that one stays in the queue while all are busy. So bells neither die out nor multiply, and
+    the kinds of a queue take turns.
+    """
+    try:
+        kind = kinds.get(kind_name)
+    except kinds.UnknownKind as exc:
+        logger.error("%s: its jobs wait until one does", exc)
+        return 0
+    rung = False
+    batches = 0
+    until = time.monotonic() + conf.seconds("JOBS_SLICE_SECONDS")
+    while not heart.stopping:
+        close_old_connections()
+        jobs = claim_batch(kind)
+        if not jobs:
+            return batches
+        if not rung and claims.more_waits(kind.name):
+            ring(kind.name)
+            rung = True
+        run_batch(kind, jobs)
+        batches += 1
+        if time.monotonic() >= until:
+            break
+    if not rung and claims.more_waits(kind.name):
+        ring(kind.name)
+    return batches
+
+
+def claim_batch(kind: Kind) -> list[ClaimedJob]:
+    """The next batch of `kind`, after the gather window where fewer than a full batch wait."""
+    if kind.batch_size > 1 and kind.gather_seconds > 0:
+        _gather(kind)
+    jobs = [ClaimedJob(taken, kind) for taken in claims.claim(kind, worker_id=heart.worker_id)]
+    heart.hold(jobs)
+    return jobs
+
+
+def _gather(kind: Kind) -> None:
+    while not heart.stopping:
+        count, age = claims.waiting(kind)
+        left = kind.gather_seconds - age
+        if count == 0 or count >= kind.batch_size or left <= 0:
+            return
+        time.sleep(min(left, _GATHER_STEP_SECONDS))
+
+
+def run_batch(kind: Kind, jobs: list[ClaimedJob]) -> None:
+    """Run the handler over claimed jobs. What it raises ends in the jobs' rows, and in no log beyond its type.
+
+    Raises only what is no Exception (a process that is told to exit), after the claims were given back.
+    """
+    raised: BaseException | None = None
+    try:
+        kind.load_handler()(jobs)
+    except BaseException as exc:  # noqa: BLE001 - recorded in the jobs' rows
+        raised = exc
+    try:
+        _settle(jobs, raised)
+    finally:
+        heart.release(jobs)
+    origins.tell(job.origin for job in jobs if job.ended_as not in (GIVEN_BACK, "lost", "waiting"))
+    if raised is not None and not isinstance(raised, Exception):
+        raise raised
+
+
+def _settle(jobs: list[ClaimedJob], raised: BaseException | None) -> None:
+    if raised is not None and not isinstance(raised, errors.JobError):
+        logger.warning("jobs %s: %s", [job.id for job in jobs], errors.describe(raised).for_log())
+    culprits = [job for job in jobs if raised is not None and job.raised(raised)]
+    for job in jobs:
+        suspects = 0 if culprits and job not in culprits else len(culprits or jobs)
+        _settle_one(job, raised, suspects=suspects)
+
+
+def _settle_one(job: ClaimedJob, raised: BaseException | None, *, suspects: int) -> None:
+    for last in (False, True):
+        try:
+            job.settle(raised, suspects=suspects)
+        except (DatabaseError, InterfaceError) as exc:
+            # The connection may have died under the handler: once more over a new one; else the lease runs out.
+            connection.close()
+            if last:
+                logger.error("%r could not be settled: %s", job, errors.describe(exc).for_log())
+        else:
+            return
+
+
+def run_waiting(kind_names: Iterable[str] | None = None, *, limit: int = 10_000) -> int:
+    """Run in this process whatever can be claimed now, until nothing is left; how many batches that were.
+
+    For tests and consoles; in an atomic block a handler's `finishing` refuses to run.
+    """
+    names = [kind.name for kind in kinds.all_kinds()] if kind_names is None else list(kind_names)
+    batches = 0
+    while batches < limit:
+        before = batches
+        for name in names:
+            jobs = claim_batch(kinds.get(name))
+            if jobs:
+                run_batch(kinds.get(name), jobs)
+                batches += 1
+        if batches == before:
+            break
+    return batches

@@ -1,0 +1,178 @@
+"""Claiming: best first, whole batches, never the same job twice, and by PostgreSQL's clock."""
+
+import time
+
+import pytest
+from django.db import connection
+
+from jobs import claims, nodes, runner
+from jobs.batches import ClaimedJob
+from jobs.errors import ClaimLost
+from jobs.models import Job
+from jobs.services import JobSpec, enqueue_many, sweep
+from tests.jobs.conftest import COMMITTED, expire_leases, fresh, in_background, in_threads, put, run_once
+from tests.jobs.handlers import effect, record
+
+pytestmark = COMMITTED
+
+
+def finish_all(jobs):
+    for job in jobs:
+        with job.finishing():
+            pass
+
+
+def test_a_claim_is_written_down(kind_of):
+    kind = kind_of(finish_all, lease_seconds=30)
+    job = put(kind, payload={"n": 1})
+    [taken] = claims.claim(kind)
+    stored = fresh(job)
+    assert (stored.state, stored.attempts, stored.claim) == ("running", 1, taken.claim)
+    assert 25 < (stored.lease_until - stored.started_at).total_seconds() < 31
+
+
+def test_higher_priority_goes_first_then_the_older(kind_of):
+    kind = kind_of(finish_all)
+    low, first, second, high = (put(kind, priority=p) for p in (-1, 0, 0, 5))
+    order = [claims.claim(kind)[0].id for _ in range(4)]
+    assert order == [high.pk, first.pk, second.pk, low.pk]
+
+
+def test_a_delayed_job_is_not_claimed_yet(kind_of):
+    kind = kind_of(finish_all)
+    put(kind, delay_seconds=60)
+    assert claims.claim(kind) == []
+
+
+def test_a_batch_is_no_larger_than_the_kind_allows(kind_of):
+    kind = kind_of(finish_all, batch_size=4)
+    jobs = [put(kind) for _ in range(6)]
+    assert [taken.id for taken in claims.claim(kind)] == [job.pk for job in jobs[:4]]
+
+
+def test_a_batch_shares_the_value_of_its_key(kind_of):
+    kind = kind_of(finish_all, batch_size=4, batch_by="base")
+    for base in ("a", "b", "a", "b", "a"):
+        put(kind, payload={"base": base})
+    batches = [[taken.payload["base"] for taken in claims.claim(kind)] for _ in range(2)]
+    assert batches == [["a", "a", "a"], ["b", "b"]]
+
+
+def test_jobs_without_the_key_make_a_batch_of_their_own(kind_of):
+    kind = kind_of(finish_all, batch_size=4, batch_by="base")
+    for payload in ({}, {"base": "a"}, {}):
+        put(kind, payload=payload)
+    assert [taken.payload for taken in claims.claim(kind)] == [{}, {}]
+
+
+def test_concurrent_claims_never_overlap(kind_of):
+    kind = kind_of(finish_all, batch_size=3)
+    made = enqueue_many(JobSpec(kind=kind.name) for _ in range(200))
+
+    def take(_):
+        mine = []
+        while batch := claims.claim(kind):
+            mine += [taken.id for taken in batch]
+        return mine
+
+    taken = [job_id for mine in in_threads(6, take) for job_id in mine]
+    assert sorted(taken) == made
+
+
+def test_a_hundred_thousand_jobs_are_stored_in_seconds_and_claims_stay_fast(kind_of, broker):
+    kind = kind_of(finish_all, batch_size=8, batch_by="base")
+    began = time.monotonic()
+    made = enqueue_many(JobSpec(kind=kind.name, payload={"base": n % 1000}) for n in range(100_000))
+    assert time.monotonic() - began < 20
+    assert (len(made), made == sorted(made), broker.llen("cpu")) == (100_000, True, 1)
+    times = []
+    for _ in range(30):
+        began = time.perf_counter()
+        batch = claims.claim(kind)
+        times.append(time.perf_counter() - began)
+        assert len({taken.payload["base"] for taken in batch}) == 1
+    assert sorted(times)[15] < 0.05
+
+
+def test_a_batch_gathers_for_a_short_while(kind_of):
+    kind = kind_of(finish_all, batch_size=4, gather_seconds=3.0)
+    put(kind)
+
+    def more():
+        time.sleep(0.3)
+        for _ in range(3):
+            put(kind)
+
+    began = time.monotonic()
+    with in_background(more):
+        jobs = run_once(kind)
+    assert len(jobs) == 4
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_full_batch_is_not_waited_for(kind_of):
+    kind = kind_of(finish_all, batch_size=2, gather_seconds=5.0)
+    put(kind), put(kind)
+    began = time.monotonic()
+    assert len(run_once(kind)) == 2
+    assert time.monotonic() - began < 1
+
+
+def test_the_window_is_counted_from_the_oldest_job(kind_of):
+    kind = kind_of(finish_all, batch_size=2, gather_seconds=0.5)
+    put(kind)
+    began = time.monotonic()
+    assert len(run_once(kind)) == 1
+    assert 0.3 < time.monotonic() - began < 2
+
+
+def test_a_worker_that_is_stopping_claims_nothing(kind_of):
+    kind = kind_of(finish_all, batch_size=2)
+    put(kind)
+    node = nodes.Node(queues=("cpu",), concurrency=1)
+    nodes.beat(node, stopping=True)
+    assert claims.claim(kind, worker_id=node.id) == []
+
+
+def test_finishing_records_the_effect_and_the_mark(kind_of, effects):
+    job = put(kind_of(record), payload={})
+    assert runner.run_waiting(["test.own0"]) == 1
+    stored = fresh(job)
+    assert (stored.state, effects(), stored.claim, stored.finished_at is not None) == ("done", [job.pk], None, True)
+
+
+def test_a_lost_claim_records_nothing(kind_of, effects):
+    def lose_it(jobs):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE jobs_job SET claim = gen_random_uuid() WHERE id = %s", [jobs[0].id])
+        with jobs[0].finishing():
+            effect(jobs[0])
+
+    kind = kind_of(lose_it)
+    job = put(kind)
+    [claimed] = run_once(kind)
+    assert (effects(), claimed.ended_as, fresh(job).state) == ([], "lost", "running")
+
+
+def test_an_expired_claim_is_taken_over_and_one_effect_recorded(kind_of, effects):
+    kind = kind_of(record)
+    job = put(kind)
+    slow = ClaimedJob(claims.claim(kind)[0], kind)  # a process that has stopped beating
+    expire_leases()
+    assert sweep().taken_back == 1
+    run_once(kind)
+    with pytest.raises(ClaimLost), slow.finishing():
+        effect(slow)
+    assert (effects(), fresh(job).state, fresh(job).attempts) == ([job.pk], "done", 2)
+
+
+def test_a_job_is_deleted_under_its_handler_without_harm(kind_of, effects):
+    def vanish(jobs):
+        Job.objects.all().delete()
+        with jobs[0].finishing():
+            effect(jobs[0])
+
+    kind = kind_of(vanish)
+    put(kind)
+    [claimed] = run_once(kind)
+    assert (effects(), claimed.ended_as) == ([], "lost")

@@ -1,0 +1,166 @@
+"""Real Celery workers: gentle stops, lost bells, workers that a command brings along."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs import claims, kinds, selectors
+from jobs.local import WorkersDidNotStart, beat_command, local_workers
+from jobs.models import Job, Worker
+from jobs.services import JobSpec, enqueue_many, sweep
+from jobs.waiting import NoLiveWorker, TookTooLong, wait_for
+from tests.jobs import handlers
+from tests.jobs.conftest import COMMITTED, ROOT, expire_leases, fresh, put, until, worker_environment
+
+pytestmark = COMMITTED
+
+POOLS = ["prefork", pytest.param("solo", marks=pytest.mark.long), pytest.param("threads", marks=pytest.mark.long)]
+
+
+@pytest.fixture(autouse=True)
+def kinds_known():
+    handlers.register_kinds()
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_gentle_stop_gives_long_work_back(effects, start_worker, broker, pool):
+    """The jobs were enqueued and their bell lost before the worker came: it rings itself at its start."""
+    job = put("test.slow", payload={"seconds": 60})
+    broker.flushall()
+    process = start_worker(queues=["cpu"], pool=pool)
+    until(lambda: fresh(job).state == "running", seconds=30)
+    assert until(lambda: selectors.live_workers("cpu").first()) == fresh(job).worker
+    process.terminate()
+    assert process.wait(15) == 0
+    stored = fresh(job)
+    assert (stored.state, stored.attempts, effects()) == ("waiting", 0, [])
+    assert Worker.objects.get().stopped_at is not None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_a_gentle_stop_lets_quick_work_end(effects, start_worker, pool):
+    process = start_worker(queues=["cpu"], pool=pool)
+    job = put("test.stubborn", payload={"seconds": 2})
+    until(lambda: fresh(job).state == "running", seconds=30)
+    process.terminate()
+    assert process.wait(15) == 0
+    assert (fresh(job).state, effects()) == ("done", [job.pk])
+
+
+@pytest.mark.long
+def test_a_handler_that_never_looks_up_loses_its_claim_in_time(effects, start_worker):
+    """It is given back after JOBS_STOP_FORCE_SECONDS (5 s here), so another worker need not wait for its lease."""
+    process = start_worker(queues=["cpu"])
+    job = put("test.stubborn", payload={"seconds": 12})
+    until(lambda: fresh(job).state == "running", seconds=30)
+    process.terminate()
+    until(lambda: fresh(job).state == "waiting", seconds=10)
+    process.wait(20)
+    assert (fresh(job).attempts, effects()) == (0, [])
+
+
+@pytest.mark.long
+def test_pool_processes_do_not_outlive_a_worker_that_was_killed(effects, start_worker):
+    process = start_worker(queues=["cpu"])
+    job = put("test.slow", payload={"seconds": 60})
+    until(lambda: fresh(job).state == "running", seconds=30)
+    pool = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    until(lambda: not any(child.is_running() and child.status() != "zombie" for child in pool), seconds=10)
+    expire_leases()
+    assert sweep().taken_back == 1
+
+
+def test_a_command_brings_its_own_workers_along(effects, tmp_path, settings):
+    with local_workers(concurrency=2, log_dir=tmp_path, environment=worker_environment(settings)) as started:
+        assert started
+        supervisor = psutil.Process().children()[-1]
+        ours = [supervisor, *supervisor.children(recursive=True)]
+        enqueue_many(JobSpec(kind="test.batch", origin="run:1") for _ in range(20))
+        looks = []
+        ended = wait_for(origin="run:1", on_progress=lambda counts, running: looks.append(counts), poll_seconds=0.05)
+        with local_workers() as again:
+            assert not again
+    assert (ended.done, ended.total, len(effects())) == (20, 20, 20)
+    assert looks[-1] == ended
+    assert not any(process.is_running() and process.status() != "zombie" for process in ours)
+
+
+@pytest.mark.long
+def test_workers_end_with_a_command_that_was_killed(tmp_path, settings):
+    script = (
+        "import django, time; django.setup()\n"
+        "from pathlib import Path\n"
+        "from jobs.local import local_workers\n"
+        f"with local_workers(log_dir=Path({str(tmp_path)!r})):\n"
+        "    print('started', flush=True); time.sleep(600)\n"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, env=worker_environment(settings)
+    )
+    assert command.stdout.readline().strip() == b"started"
+    ours = psutil.Process(command.pid).children(recursive=True)
+    assert len(ours) >= 4  # the supervisor, beat, the worker and its pool
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+    until(lambda: not any(child.is_running() and child.status() != "zombie" for child in ours), seconds=30)
+
+
+@pytest.mark.long
+def test_beat_sweeps_by_itself(start_process, start_worker, broker, effects):
+    start_process(*beat_command())
+    start_worker(queues=["cpu"])
+    until(lambda: selectors.live_workers("cpu").exists(), seconds=30)
+    job = put("test.record")
+    broker.flushall()
+    until(lambda: fresh(job).state == "done", seconds=20)
+
+
+def test_waiting_for_jobs_that_nobody_runs_ends_with_words():
+    put("test.record", origin="run:1")
+    with pytest.raises(NoLiveWorker, match="make serve"):
+        wait_for(origin="run:1", poll_seconds=0.01, no_worker_seconds=0.05)
+
+
+def test_waiting_has_an_end():
+    job = put("test.record")
+    with pytest.raises(TookTooLong):
+        wait_for(ids=[job.pk], poll_seconds=0.01, timeout=0.05)
+
+
+def test_waiting_for_nothing_is_over_at_once():
+    began = time.monotonic()
+    assert wait_for(ids=[]).total == 0
+    assert time.monotonic() - began < 1
+
+
+def test_running_jobs_are_shown_while_waiting(effects):
+    job = put("test.record", origin="run:1")
+    claims.claim(kinds.get("test.record"))
+    shown = []
+
+    def look(counts, running):
+        shown.append((counts.running, [job.pk for job in running]))
+        Job.objects.all().delete()
+
+    wait_for(origin="run:1", on_progress=look, poll_seconds=0.01)
+    assert shown[0] == (1, [job.pk])
+
+
+@pytest.mark.long
+def test_the_log_of_a_worker_holds_what_went_wrong(tmp_path, settings):
+    environment = worker_environment(settings) | {"DATABASE_URL": "not a url"}
+    with (
+        pytest.raises(WorkersDidNotStart, match="says why"),
+        local_workers(log_dir=tmp_path, environment=environment),
+    ):
+        pass
+    assert "Traceback" in next(Path(tmp_path).iterdir()).read_text()

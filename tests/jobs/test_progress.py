@@ -1,0 +1,150 @@
+"""Progress and heartbeats go over a connection of their own."""
+
+import threading
+import time
+
+from django.db import connection, transaction
+
+from jobs import services
+from jobs.batches import Progress
+from jobs.errors import ClaimLost
+from tests.jobs.conftest import COMMITTED, fresh, in_background, put, run_once, until
+from tests.jobs.handlers import effect
+
+pytestmark = COMMITTED
+
+
+def test_progress_is_seen_while_the_transaction_is_open(kind_of, effects):
+    seen = threading.Event()
+
+    def work(jobs):
+        with jobs[0].finishing():
+            effect(jobs[0])
+            jobs[0].progress(done=3, total=10, message="rows")
+            assert seen.wait(10)
+
+    kind = kind_of(work)
+    job = put(kind)
+    with in_background(lambda: run_once(kind)):
+        until(lambda: fresh(job).progress_done == 3)
+        assert (fresh(job).state, fresh(job).progress_total, fresh(job).progress_message) == ("running", 10, "rows")
+        assert effects() == []
+        seen.set()
+    assert effects() == [job.pk]
+
+
+def test_the_last_progress_is_kept_with_the_finished_job(kind_of):
+    def work(jobs):
+        for done in range(11):
+            jobs[0].progress(done=done, total=10)
+        with jobs[0].finishing():
+            pass
+
+    kind = kind_of(work)
+    job = put(kind)
+    run_once(kind)
+    assert (fresh(job).progress_done, fresh(job).progress_total) == (10, 10)
+
+
+def test_progress_keeps_what_it_is_not_told_anew(kind_of):
+    seen = []
+
+    def work(jobs):
+        jobs[0].progress(done=1, total=9, message="reading")
+        jobs[0].progress(done=2)
+        seen.append(jobs[0].take_progress())
+
+    kind = kind_of(work)
+    put(kind)
+    run_once(kind)
+    assert seen == [Progress(done=2, total=9, message="reading")]
+
+
+def test_writing_progress_often_costs_few_statements(kind_of):
+    def work(jobs):
+        began = time.monotonic()
+        for done in range(100_000):
+            jobs[0].progress(done=done)
+        assert time.monotonic() - began < 3
+        with jobs[0].finishing():
+            pass
+
+    kind = kind_of(work, max_attempts=1)
+    job = put(kind)
+    run_once(kind)
+    assert fresh(job).state == "done"
+
+
+def test_a_long_job_keeps_its_lease(kind_of, effects):
+    def work(jobs):
+        time.sleep(1.5)
+        with jobs[0].finishing():
+            effect(jobs[0])
+
+    kind = kind_of(work, lease_seconds=0.6)
+    job = put(kind)
+    with in_background(lambda: run_once(kind)):
+        until(lambda: fresh(job).state == "running")
+        for _ in range(12):
+            assert services.sweep().taken_back == 0
+            time.sleep(0.1)
+    assert (fresh(job).attempts, effects()) == (1, [job.pk])
+
+
+def test_a_lease_lasts_while_the_effect_refers_to_the_job(kind_of):
+    """A foreign key locks the row in a way that a heartbeat does not mind."""
+
+    def work(jobs):
+        with jobs[0].finishing(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR KEY SHARE", [jobs[0].id])
+            time.sleep(1.2)
+
+    kind = kind_of(work, lease_seconds=0.6)
+    job = put(kind)
+    with in_background(lambda: run_once(kind)):
+        until(lambda: fresh(job).state == "running")
+        time.sleep(0.9)
+        assert services.sweep().taken_back == 0
+    assert fresh(job).state == "done"
+
+
+def test_a_job_learns_that_it_was_taken_over(kind_of):
+    noticed = []
+
+    def work(jobs):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE jobs_job SET claim = gen_random_uuid() WHERE id = %s", [jobs[0].id])
+        until(lambda: jobs[0].lost)
+        try:
+            jobs[0].check()
+        except ClaimLost:
+            noticed.append(True)
+            raise
+
+    kind = kind_of(work)
+    put(kind)
+    run_once(kind)
+    assert noticed == [True]
+
+
+def test_finishing_within_another_transaction_is_refused(kind_of):
+    def work(jobs):
+        with transaction.atomic(), jobs[0].finishing():
+            pass
+
+    kind = kind_of(work, max_attempts=1)
+    job = put(kind)
+    run_once(kind)
+    assert (fresh(job).state, fresh(job).error_type) == ("failed", "RuntimeError")
+
+
+def test_the_heart_stops_when_nothing_is_held(kind_of):
+    def work(jobs):
+        time.sleep(0.5)
+        with jobs[0].finishing():
+            pass
+
+    kind = kind_of(work)
+    put(kind)
+    run_once(kind)
+    until(lambda: "jobs-heart" not in {thread.name for thread in threading.enumerate()})
