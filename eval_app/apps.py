@@ -1,0 +1,20 @@
+from django.apps import AppConfig
+
+
+class EvalAppConfig(AppConfig):
+    name = "eval_app"
+    verbose_name = "Evaluation"
+
+    def ready(self) -> None:
+        from eval_app import experiments, import_requests, runs
+        from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, SCORE_RUN
+        from jobs import kinds, origins, sweeps
+        from training_app import finishers
+
+        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, SCORE_RUN):
+            kinds.register(kind)
+        finishers.register("run", runs.collect_generation)
+        origins.register("run", experiments.advance_after)
+        origins.register(import_requests.ORIGIN, import_requests.import_ended)
+        sweeps.register(experiments.advance_stalled)
+        sweeps.register(import_requests.sweep_sources)

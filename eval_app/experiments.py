@@ -1,0 +1,338 @@
+"""Experiments: made of runs, driven from stage to stage until the table stands."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from eval_app import selectors
+from eval_app.kinds import ADVANCE_EXPERIMENT
+from eval_app.methods import BEST, RETRIEVERS, Family, Method, parse_method
+from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Run
+from eval_app.reports import build_report
+from eval_app.runs import TERMINAL, cancel_run, ensure_run, restart_run, step_run
+from eval_app.selectors import run_origin
+from jobs.outcomes import unfinished_origins
+from jobs.services import JobSpec, enqueue
+from lamp.catalogue import get_task
+from retrieval_app.models import Encoder
+from retrieval_app.services import RECENCY
+from training_app.models import BaseModel
+from users_app.models import Workspace
+
+
+class ExperimentRefused(ValueError):
+    """What was asked for cannot be run; the message says why and what to do."""
+
+
+def start_experiment(
+    *,
+    workspace: Workspace,
+    name: str,
+    dataset: Dataset,
+    split: str,
+    tasks: Sequence[str] | None,
+    methods: Sequence[Method],
+    base_model: BaseModel,
+    encoder: Encoder | None,
+    documents_wanted: int,
+    hyperparameters: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    seed: int,
+    user_limit: int | None,
+    reference: bool,
+    versions: Mapping[str, str],
+    hardware: Mapping[str, Any],
+) -> Experiment:
+    """Make the experiment, or go on with the one of this name if it asked for the same.
+
+    Raises `ExperimentRefused`: nothing to run on, a method that no task allows, or a name that stands for other
+    settings.
+    """
+    splits = _splits(workspace=workspace, dataset=dataset, split=split, tasks=tasks)
+    _refuse_impossible(methods=methods, splits=splits)
+    configuration = {
+        "methods": [method.key for method in methods],
+        "splits": {task: found.pk for task, found in splits.items()},
+        "base_model_id": base_model.pk,
+        "encoder_id": encoder.pk if encoder else None,
+        "documents_wanted": documents_wanted,
+        "hyperparameters": dict(hyperparameters),
+        "parameters": dict(parameters),
+        "seed": seed,
+        "user_limit": user_limit,
+        "reference": reference,
+    }
+    with transaction.atomic():
+        experiment, created = Experiment.objects.select_for_update().get_or_create(
+            workspace=workspace,
+            name=name,
+            defaults={"dataset": dataset, "split": split, "configuration": configuration},
+        )
+        if not created:
+            _require_same(experiment, dataset=dataset, split=split, configuration=configuration)
+        experiment.versions = dict(versions)
+        experiment.hardware = dict(hardware)
+        ExperimentRun.objects.bulk_create(
+            [
+                ExperimentRun(
+                    experiment=experiment,
+                    task=task,
+                    method=method.key,
+                    refusal=refusal(method=method, split=found) or "",
+                )
+                for task, found in splits.items()
+                for method in methods
+            ],
+            ignore_conflicts=True,
+        )
+        for run in Run.objects.filter(
+            columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED]
+        ):
+            restart_run(run=run)
+        if experiment.state in (Experiment.State.FAILED, Experiment.State.CANCELLED):
+            experiment.state = Experiment.State.ACTIVE
+            experiment.finished_at = None
+            experiment.error = ""
+        experiment.save()
+        if experiment.state == Experiment.State.ACTIVE:
+            request_advance(experiment_id=experiment.pk)
+    return experiment
+
+
+def _splits(
+    *, workspace: Workspace, dataset: Dataset, split: str, tasks: Sequence[str] | None
+) -> dict[str, DatasetSplit]:
+    splits = selectors.newest_splits(workspace=workspace, dataset=dataset, split=split)
+    if not splits:
+        raise ExperimentRefused(
+            f"Dataset “{dataset.name}” has no {split} split. Import one with `manage.py import_lamp`."
+        )
+    if tasks is None:
+        return splits
+    keys = [get_task(task).key for task in tasks]
+    absent = [key for key in keys if key not in splits]
+    if absent:
+        raise ExperimentRefused(
+            f"Dataset “{dataset.name}” has no {split} split of {', '.join(absent)}; it has {', '.join(splits)}."
+        )
+    return {key: splits[key] for key in splits if key in keys}
+
+
+def refusal(*, method: Method, split: DatasetSplit) -> str | None:
+    """Why `method` cannot run on `split`, None where it can."""
+    if method.retriever == RECENCY and not split.has_dates:
+        return (
+            f"{method.key} needs dates, and the profiles of {split.task} have none "
+            f"({split.separation}-based separation): use another retriever or the time-based files."
+        )
+    return None
+
+
+def _refuse_impossible(*, methods: Sequence[Method], splits: Mapping[str, DatasetSplit]) -> None:
+    """Refuse at once what no task allows; where some tasks do, the table says which cells were refused."""
+    for method in methods:
+        reasons = [refusal(method=method, split=split) for split in splits.values()]
+        if all(reasons):
+            raise ExperimentRefused(str(reasons[0]))
+
+
+def _require_same(experiment: Experiment, *, dataset: Dataset, split: str, configuration: Mapping[str, Any]) -> None:
+    before = {"dataset": experiment.dataset_id, "split": experiment.split, **experiment.configuration}
+    now = {"dataset": dataset.pk, "split": split, **configuration}
+    # The reference is only shown or not; it changes no run.
+    differing = [key for key in now if key != "reference" and before.get(key) != now[key]]
+    if differing:
+        raise ExperimentRefused(
+            f"Experiment “{experiment.name}” stands with other settings ({', '.join(sorted(differing))} differ). "
+            "Give this one another name; runs that are equal are shared."
+        )
+    experiment.configuration = dict(configuration)
+    if experiment.report is not None:
+        experiment.report = build_report(experiment=experiment)
+
+
+def request_advance(*, experiment_id: int) -> None:
+    """Ask for the experiment's next step; asking twice is asking once."""
+    enqueue(
+        JobSpec(
+            kind=ADVANCE_EXPERIMENT.name,
+            payload={"experiment_id": experiment_id},
+            # Steps are short, and everything else waits for them.
+            priority=10,
+            dedupe_key=f"advance:{experiment_id}",
+        )
+    )
+
+
+@transaction.atomic
+def advance_experiment(*, experiment_id: int) -> Experiment:
+    """Take the experiment as far as it goes without waiting. Safe to call at any time, by anyone."""
+    experiment = (
+        Experiment.objects.select_for_update(of=("self",)).select_related("workspace", "dataset").get(pk=experiment_id)
+    )
+    if experiment.state != Experiment.State.ACTIVE:
+        return experiment
+    columns = list(experiment.columns.order_by("id"))
+    settings = _Settings(experiment)
+    _step(columns)
+    for column in columns:
+        if column.run is None and not column.refusal:
+            _assign_run(experiment, column, columns, settings)
+    _step([column for column in columns if column.run is not None and column.run.state == Run.State.PENDING])
+    if all(column.refusal or (column.run is not None and column.run.state in TERMINAL) for column in columns):
+        _conclude(experiment, [column.run for column in columns if column.run is not None])
+    return experiment
+
+
+def _step(columns: Sequence[ExperimentRun]) -> None:
+    """Step the columns' runs, each once and in one order everywhere, so that experiments cannot lock each other out."""
+    runs = {
+        run_id: step_run(run_id=run_id) for run_id in sorted({column.run_id for column in columns if column.run_id})
+    }
+    for column in columns:
+        if column.run_id is not None:
+            column.run = runs[column.run_id]
+
+
+class _Settings:
+    """What all runs of an experiment share, read once."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        stored = experiment.configuration
+        self.splits = DatasetSplit.objects.select_related("dataset__workspace").in_bulk(list(stored["splits"].values()))
+        self.split_of = {task: self.splits[split_id] for task, split_id in stored["splits"].items()}
+        self.base_model = BaseModel.objects.get(pk=stored["base_model_id"])
+        self.encoder = Encoder.objects.get(pk=stored["encoder_id"]) if stored["encoder_id"] else None
+        self.documents_wanted: int = stored["documents_wanted"]
+        self.hyperparameters: Mapping[str, Any] = stored["hyperparameters"]
+        self.parameters: Mapping[str, Any] = stored["parameters"]
+        self.seed: int = stored["seed"]
+        self.user_limit: int | None = stored["user_limit"]
+
+
+def _assign_run(
+    experiment: Experiment, column: ExperimentRun, columns: Sequence[ExperimentRun], settings: _Settings
+) -> None:
+    """Give `column` its run, unless it is to use the best retriever and that is not known yet."""
+    method = parse_method(column.method)
+    split = settings.split_of[column.task]
+    if method.retriever == BEST:
+        best, reason = _best_retriever(experiment, column.task, columns, split)
+        if best is None:
+            if reason:
+                column.refusal = reason
+                column.save(update_fields=["refusal"])
+            return
+        method = Method(method.family, best, method.rank)
+    column.run = ensure_run(
+        split=split,
+        method=method,
+        base_model=settings.base_model,
+        encoder=settings.encoder,
+        documents_wanted=settings.documents_wanted,
+        hyperparameters=settings.hyperparameters,
+        parameters=settings.parameters,
+        seed=settings.seed,
+        user_limit=settings.user_limit,
+        versions=experiment.versions,
+        hardware=experiment.hardware,
+    )
+    column.save(update_fields=["run"])
+
+
+def _best_retriever(
+    experiment: Experiment, task: str, columns: Sequence[ExperimentRun], split: DatasetSplit
+) -> tuple[str | None, str]:
+    """(the retriever that was best on the task's dev split, "") or (None, why there is none, "" while one may come)."""
+    if split.split == DatasetSplit.Split.DEV:
+        own = [column for column in columns if column.task == task and _is_fixed_rag(column.method)]
+        if any(column.run is None and not column.refusal for column in own):
+            return None, ""
+        runs = [column.run for column in own if column.run is not None]
+        if any(run.state not in TERMINAL for run in runs):
+            return None, ""
+    else:
+        runs = list(
+            Run.objects.filter(
+                _same_settings(experiment),
+                workspace=experiment.workspace_id,
+                split__dataset=experiment.dataset_id,
+                split__task=task,
+                split__split=DatasetSplit.Split.DEV,
+                family=Family.RAG.value,
+                state=Run.State.DONE,
+            )
+        )
+    metric = get_task(task).metrics[0]
+    scored = {run.retriever: run.metrics[metric.name] for run in runs if run.state == Run.State.DONE and run.metrics}
+    if not scored:
+        return None, (
+            "“best” is the retriever that was best on the dev split, and no RAG run of that split is done: "
+            "add rag:bm25 and its like to the methods of a dev experiment first."
+        )
+    # Equal scores: the first in the registry's order, so that the choice can be repeated.
+    order = [name for name in RETRIEVERS if name in scored]
+    sign = 1 if metric.higher_is_better else -1
+    return max(order, key=lambda name: (sign * scored[name], -order.index(name))), ""
+
+
+def _is_fixed_rag(key: str) -> bool:
+    method = parse_method(key)
+    return method.family == Family.RAG and method.retriever != BEST
+
+
+def _same_settings(experiment: Experiment) -> Q:
+    stored = experiment.configuration
+    return Q(
+        base_model=stored["base_model_id"],
+        documents_wanted=stored["documents_wanted"],
+        parameters=stored["parameters"],
+    ) & (Q(encoder=stored["encoder_id"]) | Q(encoder__isnull=True))
+
+
+def _conclude(experiment: Experiment, runs: Sequence[Run]) -> None:
+    experiment.report = build_report(experiment=experiment)
+    failed = [run for run in runs if run.state == Run.State.FAILED]
+    if failed:
+        experiment.state = Experiment.State.FAILED
+        experiment.error = f"{len(failed)} of {len(runs)} runs failed. The first: {failed[0].error}"
+    elif any(run.state == Run.State.CANCELLED for run in runs):
+        experiment.state = Experiment.State.CANCELLED
+    else:
+        experiment.state = Experiment.State.DONE
+    experiment.finished_at = Now()
+    experiment.save()
+
+
+@transaction.atomic
+def cancel_experiment(*, experiment: Experiment) -> None:
+    """Stop the experiment and those of its runs that no other active experiment needs."""
+    Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.ACTIVE).update(
+        state=Experiment.State.CANCELLED, finished_at=Now()
+    )
+    shared = ExperimentRun.objects.filter(experiment__state=Experiment.State.ACTIVE).values("run_id")
+    for run in Run.objects.filter(columns__experiment=experiment).exclude(pk__in=shared).exclude(state__in=TERMINAL):
+        cancel_run(run=run)
+
+
+def advance_after(origin: str) -> None:
+    """A batch of a run's jobs has ended: if it was the last, the experiments that wait for the run go on."""
+    if origin in unfinished_origins([origin]):
+        return
+    run_id = int(origin.partition(":")[2])
+    waiting = Experiment.objects.filter(state=Experiment.State.ACTIVE, columns__run=run_id).distinct()
+    for experiment_id in waiting.values_list("pk", flat=True):
+        request_advance(experiment_id=experiment_id)
+
+
+def advance_stalled() -> None:
+    """Beat's sweep: move on every active experiment for which no job is under way, whatever was lost."""
+    for experiment in Experiment.objects.filter(state=Experiment.State.ACTIVE):
+        origins = [
+            run_origin(run_id) for run_id in experiment.columns.exclude(run=None).values_list("run_id", flat=True)
+        ]
+        if not unfinished_origins(origins):
+            request_advance(experiment_id=experiment.pk)

@@ -1,0 +1,260 @@
+"""The comparison table as JSON, CSV, Markdown and LaTeX.
+
+Names and reasons may come from users, so each form escapes what it would otherwise read as a command.
+"""
+
+import csv
+import io
+import json
+import re
+
+from eval_app.layout import (
+    METRIC_TITLE,
+    N_TITLE,
+    TASK_TITLE,
+    Notes,
+    average_line,
+    begins_task,
+    cells_of,
+    legend,
+    notes_of,
+    number,
+    published_cells,
+    reference_average_line,
+    reference_title,
+    stars,
+)
+from eval_app.published import COLUMNS, TABLE_1
+from eval_app.table import Cell, Row, Table, table_as_json
+
+CSV_COLUMNS = (
+    "task",
+    "metric",
+    "higher_is_better",
+    "method",
+    "title",
+    "value",
+    "n",
+    "users",
+    "low",
+    "high",
+    "delta",
+    "relative_gain",
+    "p_value",
+    "p_holm",
+    "best",
+    "wins",
+    "ties",
+    "losses",
+    "remark",
+    "published",
+)
+
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "…": r"\ldots{}",
+}
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#$&])")
+
+
+def to_json(table: Table) -> str:
+    """The report's form (see `table.table_as_json`) as text; never holds NaN."""
+    return json.dumps(table_as_json(table), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """One line a cell, with full precision.
+
+    Text that a spreadsheet would run as a formula begins with an apostrophe; numbers are bare.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(CSV_COLUMNS)
+    for row in table.rows:
+        for method, cell in zip(table.columns, cells_of(table, row), strict=True):
+            writer.writerow([_csv_value(value) for value in _csv_line(row, method.key, method.title, cell)])
+    if table.reference:
+        for line in TABLE_1:
+            for method, value in zip(COLUMNS, line.values, strict=True):
+                known = {"method": method.key, "title": method.title, "value": value, "published": True}
+                known |= {"task": line.task, "metric": line.metric, "higher_is_better": line.higher_is_better}
+                writer.writerow([_csv_value(known.get(column)) for column in CSV_COLUMNS])
+    return out.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """A table in GitHub's Markdown: the best of each row bold, arrows for the metric's direction, remarks below."""
+    notes = notes_of(table)
+    heads = [TASK_TITLE, METRIC_TITLE, N_TITLE, *(_markdown(method.title) for method in table.columns)]
+    lines = _markdown_head(heads, left=2)
+    for row in table.rows:
+        values = [_markdown_cell(cell, row, notes) for cell in cells_of(table, row)]
+        lines.append(_markdown_row([_markdown(row.task.key), _metric(row), str(row.n), *values]))
+    lines += ["", "**Bold**: best of the row. " + _markdown(legend(table))]
+    average = average_line(table)
+    if average:
+        lines += ["", _markdown(average)]
+    lines += [f"{'' if at else chr(10)}{at + 1}. {_markdown(text)}" for at, text in enumerate(notes.texts)]
+    if table.reference:
+        lines += ["", f"**{_markdown(reference_title())}**", ""]
+        lines += _markdown_head([TASK_TITLE, METRIC_TITLE, *(_markdown(method.title) for method in COLUMNS)], left=2)
+        for line in TABLE_1:
+            values = [_bold_markdown(number(value), best) for value, best in published_cells(line)]
+            lines.append(_markdown_row([line.task, f"{line.metric} {_arrow(line.higher_is_better)}", *values]))
+        lines += ["", _markdown(reference_average_line())]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: Table) -> str:
+    """A `table` environment for the booktabs package: the best of each row bold, remarks below."""
+    notes = notes_of(table)
+    heads = [TASK_TITLE, METRIC_TITLE, f"${N_TITLE}$", *(_latex(method.title) for method in table.columns)]
+    body = []
+    for at, row in enumerate(table.rows):
+        if at and begins_task(table, at):
+            body.append(r"\midrule")
+        values = [_latex_cell(cell, row, notes) for cell in cells_of(table, row)]
+        task = _latex(row.task.key) if begins_task(table, at) else ""
+        body.append(
+            _latex_row([task, _latex_metric(row.metric.name, row.metric.higher_is_better), str(row.n), *values])
+        )
+    remarks = [r"\textbf{Bold}: best of the row. " + _latex(legend(table))]
+    average = average_line(table)
+    if average:
+        remarks.append(_latex(average))
+    remarks += [rf"$^{{{at + 1}}}$ {_latex(text)}" for at, text in enumerate(notes.texts)]
+    text = _latex_table(heads, body, columns="llr" + "r" * len(table.columns), remarks=remarks)
+    return text + (_latex_reference() if table.reference else "")
+
+
+def _csv_line(row: Row, key: str, title: str, cell: Cell) -> list[object]:
+    known = {
+        "task": row.task.key,
+        "metric": row.metric.name,
+        "higher_is_better": row.metric.higher_is_better,
+        "method": key,
+        "title": title,
+        "low": cell.interval.low if cell.interval else None,
+        "high": cell.interval.high if cell.interval else None,
+        "remark": cell.reason or cell.note,
+        "published": False,
+    }
+    return [known[column] if column in known else getattr(cell, column) for column in CSV_COLUMNS]
+
+
+def _csv_value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    return "'" + text if _FORMULA.match(text) else text
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def _markdown_row(values: list[str]) -> str:
+    return "| " + " | ".join(values) + " |"
+
+
+def _markdown_head(heads: list[str], *, left: int) -> list[str]:
+    rules = [":---" if at < left else "---:" for at in range(len(heads))]
+    return [_markdown_row(heads), _markdown_row(rules)]
+
+
+def _markdown_cell(cell: Cell, row: Row, notes: Notes) -> str:
+    note = notes.number_of(cell)
+    mark = f" <sup>{note}</sup>" if note is not None else ""
+    if cell.value is None:
+        return "–" + mark
+    n = f" (n={cell.n})" if cell.n != row.n else ""
+    return _bold_markdown(number(cell.value), cell.best) + _markdown(stars(cell)) + n + mark
+
+
+def _bold_markdown(text: str, best: bool) -> str:
+    return f"**{text}**" if best else text
+
+
+def _metric(row: Row) -> str:
+    return f"{_markdown(row.metric.name)} {_arrow(row.metric.higher_is_better)}"
+
+
+def _arrow(higher_is_better: bool) -> str:
+    return "↑" if higher_is_better else "↓"
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def _latex_row(values: list[str]) -> str:
+    return " & ".join(values) + r" \\"
+
+
+def _latex_metric(name: str, higher_is_better: bool) -> str:
+    return _latex(name) + (r" $\uparrow$" if higher_is_better else r" $\downarrow$")
+
+
+def _latex_cell(cell: Cell, row: Row, notes: Notes) -> str:
+    note = notes.number_of(cell)
+    marks = ",".join(part for part in (stars(cell), str(note) if note is not None else "") if part)
+    above = f"$^{{{marks}}}$" if marks else ""
+    if cell.value is None:
+        return "--" + above
+    n = f" ($n={cell.n}$)" if cell.n != row.n else ""
+    return _bold_latex(number(cell.value), cell.best) + above + n
+
+
+def _bold_latex(text: str, best: bool) -> str:
+    return rf"\textbf{{{text}}}" if best else text
+
+
+def _latex_table(heads: list[str], body: list[str], *, columns: str, remarks: list[str]) -> str:
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        _latex_row(heads),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(r"\par\smallskip\footnotesize " + remark for remark in remarks),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_reference() -> str:
+    body = []
+    for at, line in enumerate(TABLE_1):
+        first = at == 0 or TABLE_1[at - 1].task != line.task
+        if at and first:
+            body.append(r"\midrule")
+        values = [_bold_latex(number(value), best) for value, best in published_cells(line)]
+        body.append(
+            _latex_row([line.task if first else "", _latex_metric(line.metric, line.higher_is_better), *values])
+        )
+    heads = [TASK_TITLE, METRIC_TITLE, *(_latex(method.title) for method in COLUMNS)]
+    remarks = [_latex(reference_title() + "."), _latex(reference_average_line())]
+    return "\n" + _latex_table(heads, body, columns="ll" + "r" * len(COLUMNS), remarks=remarks)

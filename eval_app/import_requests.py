@@ -1,0 +1,145 @@
+"""Asking for an import: the files go to the object store, a job does the rest, and afterwards the files go away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
+
+from common.objects import ObjectStoreError, get_store
+from eval_app.importing import Order, Source
+from eval_app.kinds import IMPORT_DATASET
+from eval_app.models import DatasetSplit
+from jobs.models import FINISHED, Job
+from jobs.selectors import jobs_of
+from jobs.services import JobSpec, enqueue
+from lamp.catalogue import get_task
+from lamp.reading import Separation
+from lamp.tasks import Task
+from users_app.models import Workspace
+
+logger = logging.getLogger(__name__)
+
+ORIGIN: Final = "import"
+# Sources of imports are deleted when their job has ended; those that are to be kept stand elsewhere.
+PASSING: Final = "imports"
+KEPT: Final = "sources"
+QUESTIONS: Final = "questions.json"
+OUTPUTS: Final = "outputs.json"
+
+_SWEEP_EVERY_SECONDS: Final = 600.0
+_last_sweep = 0.0
+
+
+class ImportRefused(ValueError):
+    """What was asked for cannot be imported under these names; the message says why."""
+
+    safe_message = True
+
+
+def request_import(
+    *,
+    workspace: Workspace,
+    dataset: str,
+    split: str,
+    questions: Path,
+    outputs: Path | None = None,
+    task: Task | None = None,
+    separation: Separation | None = None,
+    keep_source: bool = False,
+) -> Job:
+    """Store the files and enqueue their import; the same workspace's imports may run side by side.
+
+    Raises `ImportRefused` for a name that is none, and `ObjectStoreError`.
+    """
+    check_names(workspace=workspace.slug, dataset=dataset, split=split)
+    import_id = uuid.uuid4().hex
+    prefix = f"{KEPT if keep_source else PASSING}/{import_id}/"
+    store = get_store()
+    try:
+        store.put_file(prefix + QUESTIONS, questions, content_type="application/json")
+        if outputs is not None:
+            store.put_file(prefix + OUTPUTS, outputs, content_type="application/json")
+        return enqueue(
+            JobSpec(
+                kind=IMPORT_DATASET.name,
+                workspace_id=workspace.pk,
+                origin=f"{ORIGIN}:{import_id}",
+                payload={
+                    "dataset": dataset,
+                    "split": split,
+                    "task": task.key if task else None,
+                    "separation": separation,
+                    "prefix": prefix,
+                    "questions_name": os.path.basename(questions),
+                    "outputs_name": os.path.basename(outputs) if outputs is not None else None,
+                },
+            )
+        )
+    except BaseException:
+        store.delete_prefix(prefix)
+        raise
+
+
+def check_names(*, workspace: str, dataset: str, split: str) -> None:
+    """Raise `ImportRefused` unless these may be names of a workspace, a dataset and a split."""
+    for what, name in (("workspace", workspace), ("dataset", dataset)):
+        try:
+            validate_slug(name)
+        except ValidationError:
+            raise ImportRefused(
+                f"The {what}'s name may hold letters, digits, hyphens and underscores alone. Choose another."
+            ) from None
+        if len(name) > 100:
+            raise ImportRefused(f"The {what}'s name is longer than 100 characters. Choose a shorter one.")
+    if split not in DatasetSplit.Split.values:
+        raise ImportRefused(f"A split is one of {', '.join(DatasetSplit.Split.values)}.")
+
+
+def order_of(*, workspace: Workspace, payload: dict[str, Any], folder: Path) -> Order:
+    """What a job's payload asks for, its files fetched into `folder`. Raises `ObjectMissing`."""
+    store = get_store()
+    questions, outputs = folder / QUESTIONS, folder / OUTPUTS
+    store.download(payload["prefix"] + QUESTIONS, questions)
+    if payload["outputs_name"] is not None:
+        store.download(payload["prefix"] + OUTPUTS, outputs)
+    return Order(
+        workspace=workspace,
+        dataset=payload["dataset"],
+        split=payload["split"],
+        questions=Source(questions, payload["questions_name"]),
+        outputs=Source(outputs, payload["outputs_name"]) if payload["outputs_name"] is not None else None,
+        task=get_task(payload["task"]) if payload["task"] else None,
+        separation=payload["separation"],
+    )
+
+
+def import_ended(origin: str) -> None:
+    """The listener of imports: delete the sources of one that will not run again. Safe to repeat."""
+    if jobs_of(origin=origin).exclude(state__in=FINISHED).exists():
+        return
+    get_store().delete_prefix(f"{PASSING}/{origin.partition(':')[2]}/")
+
+
+def sweep_sources() -> None:
+    """Delete what `import_ended` missed because its process died; looks into the store every ten minutes at most."""
+    global _last_sweep
+    if time.monotonic() - _last_sweep < _SWEEP_EVERY_SECONDS and _last_sweep:
+        return
+    _last_sweep = time.monotonic()
+    try:
+        found = {info.key.split("/")[1] for info in get_store().list(f"{PASSING}/")}
+    except ObjectStoreError as error:
+        logger.warning("sources of imports were not swept: %s", type(error).__name__)
+        return
+    for import_id in found:
+        origin = f"{ORIGIN}:{import_id}"
+        # Without a job it is still being uploaded.
+        if jobs_of(origin=origin).exists():
+            import_ended(origin)

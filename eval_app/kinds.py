@@ -1,0 +1,24 @@
+"""The kinds of job this app asks for. The handlers live in `workers`, and are named because apps never import them."""
+
+from jobs.kinds import Kind
+
+IMPORT_DATASET = Kind(
+    name="import_dataset",
+    queue="cpu",
+    handler="workers.importing.handle",
+    lease_seconds=60,
+)
+
+ADVANCE_EXPERIMENT = Kind(
+    name="advance_experiment",
+    queue="cpu",
+    handler="workers.evaluating.advance",
+    lease_seconds=60,
+)
+
+SCORE_RUN = Kind(
+    name="score_run",
+    queue="cpu",
+    handler="workers.evaluating.score",
+    lease_seconds=120,
+)

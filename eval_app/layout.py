@@ -1,0 +1,111 @@
+"""What every written form of the table says in the same words: numbers, marks, titles and notes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from eval_app.methods import Family
+from eval_app.published import SOURCE, PublishedRow
+from eval_app.table import Cell, Row, Table, published_reference
+
+SIGNIFICANCE = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+
+TASK_TITLE = "Task"
+METRIC_TITLE = "Metric"
+N_TITLE = "n"
+
+
+def number(value: float) -> str:
+    """A metric's value as the paper prints it, to three decimals."""
+    return f"{value:.3f}"
+
+
+def stars(cell: Cell) -> str:
+    """The mark of a difference from the baseline that stands after Holm's correction."""
+    if cell.p_holm is None:
+        return ""
+    return next((mark for below, mark in SIGNIFICANCE if cell.p_holm < below), "")
+
+
+def percent(value: float | None) -> str:
+    """A gain in percent with its sign; a dash where it is not defined."""
+    return "–" if value is None else f"{value:+.1f}%"
+
+
+def cells_of(table: Table, row: Row) -> list[Cell]:
+    """A row's cells in the order of the columns."""
+    return [row.cells[method.key] for method in table.columns]
+
+
+def begins_task(table: Table, at: int) -> bool:
+    """Whether the row at this position is the first of its task."""
+    return at == 0 or table.rows[at - 1].task.key != table.rows[at].task.key
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The remarks on cells that did not run or cannot be compared, each once, numbered from 1 in reading order."""
+
+    texts: tuple[str, ...]
+
+    def number_of(self, cell: Cell) -> int | None:
+        text = _remark(cell)
+        return None if text is None else self.texts.index(text) + 1
+
+
+def notes_of(table: Table) -> Notes:
+    """Collect the table's remarks."""
+    return Notes(tuple(dict.fromkeys(_remarks(table))))
+
+
+def legend(table: Table) -> str:
+    """How to read the marks."""
+    test = "p < 0.05, 0.01, 0.001 (paired permutation over users, Holm-corrected)"
+    return f"*, **, ***: different from {table.baseline.title} at {test}; n: questions."
+
+
+def average_line(table: Table) -> str | None:
+    """The average relative improvement of each family, and over how many of the rows it is taken;
+
+    None where no family ran.
+    """
+    if not table.average:
+        return None
+    parts = [
+        f"{family.heading} {percent(gain.percent)} ({gain.rows} of {len(table.rows)} rows)"
+        for family, gain in table.average.items()
+    ]
+    return "Average relative improvement over no personalization, best column of each family: " + ", ".join(parts) + "."
+
+
+def reference_title() -> str:
+    """The head of the published table: it must never be taken for one's own results."""
+    return SOURCE
+
+
+def reference_average_line() -> str:
+    """The average relative improvement of the published numbers as rounded, which is not to the digit what the paper
+    prints.
+    """
+    average = published_reference()["average_relative_improvement"]
+    parts = [f"{Family(family).heading} {percent(value)}" for family, value in average.items()]
+    return "Average relative improvement of these rounded numbers: " + ", ".join(parts) + "."
+
+
+def published_cells(line: PublishedRow) -> list[tuple[float, bool]]:
+    """A published row's values, and whether each is the row's best."""
+    best = max(line.values) if line.higher_is_better else min(line.values)
+    return [(value, value == best) for value in line.values]
+
+
+def _remark(cell: Cell) -> str | None:
+    if cell.value is None:
+        return f"did not run: {cell.reason}"
+    return f"not compared: {cell.note}" if cell.note is not None else None
+
+
+def _remarks(table: Table) -> Iterator[str]:
+    for row in table.rows:
+        for cell in cells_of(table, row):
+            text = _remark(cell)
+            if text is not None:
+                yield text

@@ -1,0 +1,185 @@
+"""The ways of answering that an experiment compares, and their names in commands, reports and addresses.
+
+A method is a family of the paper's comparison (LaMP reference §1) with what the family leaves open: the retriever of
+RAG, the rank of PEFT's adapters, both for PEFT-RAG. Its key is text: `none`, `rag:bm25`, `peft:8`, `peft-rag:best:8`.
+Predictions made elsewhere stand beside them under the name they were given: `imported:my-system`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+BEST = "best"
+"""Stands for the retriever that was best on the task's dev split."""
+
+MAX_RANK = 256
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_RANK = re.compile(r"[0-9]{1,3}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHOWN = 60
+
+
+class Family(StrEnum):
+    """The four families of methods, and what was predicted elsewhere."""
+
+    NONE = "none"
+    RAG = "rag"
+    PEFT = "peft"
+    PEFT_RAG = "peft-rag"
+    IMPORTED = "imported"
+
+    @property
+    def retrieves(self) -> bool:
+        return self in (Family.RAG, Family.PEFT_RAG)
+
+    @property
+    def adapts(self) -> bool:
+        return self in (Family.PEFT, Family.PEFT_RAG)
+
+    @property
+    def heading(self) -> str:
+        return self.value.capitalize() if self in (Family.NONE, Family.IMPORTED) else self.value.upper()
+
+
+class MethodError(ValueError):
+    """A method that cannot be read: `token` is what was written, `str()` says what is allowed instead."""
+
+    def __init__(self, token: str, problem: str) -> None:
+        self.token = token
+        shown = token if len(token) <= _SHOWN else token[:_SHOWN] + "…"
+        super().__init__(f"method {shown!r}: {problem}; allowed are {allowed_methods()}")
+
+
+_retrievers: dict[str, str] = {"bm25": "BM25", "recency": "Recency", "contriever": "Contriever"}
+
+RETRIEVERS: Mapping[str, str] = MappingProxyType(_retrievers)
+"""Every retriever that a method may name, with its title; a live view of what has been registered."""
+
+
+def register_retriever(name: str, *, title: str) -> None:
+    """Let methods name one more retriever. Registering the same name with the same title again changes nothing."""
+    if not _NAME.fullmatch(name) or name == BEST:
+        raise ValueError(f"{name!r} cannot name a retriever: lower-case words joined by hyphens, and not {BEST!r}")
+    if _retrievers.setdefault(name, title) != title:
+        raise ValueError(f"the retriever {name!r} is registered already, as {_retrievers[name]!r}")
+
+
+def allowed_methods() -> str:
+    """What a method may look like, for messages and for a command's help."""
+    retriever = "|".join((*_retrievers, BEST))
+    return f"none, rag:({retriever}), peft:(rank 1..{MAX_RANK}), peft-rag:({retriever}):(rank 1..{MAX_RANK})"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One column of the comparison. Raises ValueError where the family and its parts do not belong together.
+
+    Published results name retrievers that this installation may not know, so a retriever is checked when a method is
+    parsed, not here.
+    """
+
+    family: Family
+    retriever: str | None = None
+    rank: int | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.retriever is not None) != self.family.retrieves:
+            raise ValueError(f"{self.family} {'needs a' if self.family.retrieves else 'takes no'} retriever")
+        if (self.rank is not None) != self.family.adapts:
+            raise ValueError(f"{self.family} {'needs a' if self.family.adapts else 'takes no'} rank")
+        if self.rank is not None and not 1 <= self.rank <= MAX_RANK:
+            raise ValueError(f"a rank is between 1 and {MAX_RANK}")
+        if (self.label is not None) != (self.family is Family.IMPORTED):
+            raise ValueError(f"{self.family} {'takes no' if self.label is not None else 'needs a'} label")
+        if self.label is not None and not _LABEL.fullmatch(self.label):
+            raise ValueError(
+                "a label has up to 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
+            )
+
+    @property
+    def key(self) -> str:
+        """The canonical text, which `parse_method` reads back."""
+        parts = (self.family.value, self.retriever, None if self.rank is None else str(self.rank), self.label)
+        return ":".join(part for part in parts if part is not None)
+
+    @property
+    def title(self) -> str:
+        """The head of the method's column: `None`, `RAG BM25`, `PEFT r=8`, `PEFT-RAG best r=8`."""
+        words = [self.family.heading]
+        if self.retriever is not None:
+            words.append(BEST if self.retriever == BEST else _retrievers.get(self.retriever, self.retriever.upper()))
+        if self.rank is not None:
+            words.append(f"r={self.rank}")
+        if self.label is not None:
+            words.append(self.label)
+        return " ".join(words)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+NONE = Method(Family.NONE)
+"""No personalization: what every other method is compared with."""
+
+
+def parse_method(text: str) -> Method:
+    """Read one method; capitals and blanks around its parts do not matter. Raises `MethodError`.
+
+    >>> parse_method("PEFT-RAG:bm25:8").key
+    'peft-rag:bm25:8'
+    """
+    token = text.strip()
+    if not token:
+        raise MethodError(token, "is empty")
+    name, *parts = (part.strip() for part in token.split(":"))
+    try:
+        family = Family(name.lower())
+    except ValueError:
+        raise MethodError(token, "is of no known family") from None
+    expected = family.retrieves + family.adapts + (family is Family.IMPORTED)
+    if len(parts) != expected:
+        raise MethodError(token, f"{family} takes {('nothing', 'one part', 'two parts')[expected]} after it")
+    if family is Family.IMPORTED:
+        return _imported(parts[0], token)
+    retriever = _retriever(parts[0].lower(), token) if family.retrieves else None
+    rank = _rank(parts[-1], token) if family.adapts else None
+    return Method(family, retriever, rank)
+
+
+def parse_methods(text: str) -> list[Method]:
+    """Read the comma-separated methods that an experiment is to run, in their order.
+
+    Raises `MethodError` for one that is wrong, comes twice or cannot be run.
+    """
+    methods: list[Method] = []
+    for token in text.split(","):
+        method = parse_method(token)
+        if method.family is Family.IMPORTED:
+            raise MethodError(token.strip(), "was predicted elsewhere and cannot be run")
+        if method in methods:
+            raise MethodError(token.strip(), "comes twice")
+        methods.append(method)
+    return methods
+
+
+def _imported(part: str, token: str) -> Method:
+    try:
+        return Method(Family.IMPORTED, label=part)
+    except ValueError as error:
+        raise MethodError(token, str(error)) from None
+
+
+def _retriever(part: str, token: str) -> str:
+    if part not in _retrievers and part != BEST:
+        raise MethodError(token, "names no known retriever")
+    return part
+
+
+def _rank(part: str, token: str) -> int:
+    if not _RANK.fullmatch(part) or not 1 <= int(part) <= MAX_RANK:
+        raise MethodError(token, f"its rank is no whole number between 1 and {MAX_RANK}")
+    return int(part)

@@ -1,0 +1,200 @@
+"""From recorded predictions to scores, improvement records and the comparison table."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Avg, Count, Sum
+from django.db.models.functions import Now
+from psycopg.types.json import Jsonb
+
+from eval_app.improvement import user_improvements
+from eval_app.methods import NONE, Method, parse_method
+from eval_app.models import Experiment, Prediction, Question, Run, UserImprovement
+from eval_app.scoring import RunScores, Sample, ScoredSample, score_sample
+from eval_app.table import Measured, NotRun, Outcome, Table, build_table, measure
+from lamp.catalogue import Task, get_task
+from training_app.models import Adapter
+
+NO_GOLDS = "predicted, not scored: the split has no golds"
+_CHUNK = 1000
+
+
+def score_run(*, run: Run) -> None:
+    """Score each prediction of `run`, and the run: metrics of the split and what it cost. Repeating changes nothing."""
+    task = get_task(run.split.task)
+    if run.split.has_golds:
+        _score_predictions(run, task)
+        run.metrics = run_scores(run=run).values
+    run.costs = _costs(run)
+    run.state = Run.State.DONE
+    run.finished_at = Now()
+    run.save(update_fields=["metrics", "costs", "state", "finished_at"])
+
+
+def _score_predictions(run: Run, task: Task) -> None:
+    unscored = (
+        Prediction.objects.filter(run=run, scores__isnull=True)
+        .values_list("pk", "question__external_id", "end_user_id", "output", "question__gold")
+        .order_by("pk")
+    )
+    chunk: list[tuple[int, dict[str, float]]] = []
+    for pk, question_id, end_user_id, output, gold in unscored.iterator(_CHUNK):
+        # A split has a gold for every question or for none.
+        sample = Sample(question_id=question_id, end_user=end_user_id, prediction=output, gold=gold or "")
+        chunk.append((pk, dict(score_sample(task, sample).scores)))
+        if len(chunk) == _CHUNK:
+            _write_scores(chunk)
+            chunk = []
+    _write_scores(chunk)
+
+
+def _write_scores(chunk: Iterable[tuple[int, dict[str, float]]]) -> None:
+    rows = list(chunk)
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {Prediction._meta.db_table} AS prediction SET scores = scored.scores "  # noqa: S608
+            "FROM unnest(%s::bigint[], %s::jsonb[]) AS scored(id, scores) WHERE prediction.id = scored.id",
+            [[pk for pk, _ in rows], [Jsonb(scores) for _, scores in rows]],
+        )
+
+
+def run_scores(*, run: Run) -> RunScores:
+    """The recorded scores of a run, by sample, user and split. Raises ValueError for a run without scores."""
+    rows = (
+        Prediction.objects.filter(run=run, run__workspace=run.workspace_id, scores__isnull=False)
+        .values_list("question__external_id", "end_user_id", "output", "question__gold", "scores")
+        .iterator(5000)
+    )
+    return RunScores.of(
+        get_task(run.split.task),
+        [
+            ScoredSample(Sample(question_id=question, end_user=user, prediction=output, gold=gold or ""), scores or {})
+            for question, user, output, gold, scores in rows
+        ],
+    )
+
+
+def _costs(run: Run) -> dict[str, float | int | None]:
+    """What answering cost: tokens and mean milliseconds a question, and the adapters' training seconds and bytes."""
+    predictions = Prediction.objects.filter(run=run)
+    costs: dict[str, Any] = predictions.aggregate(
+        input_tokens=Sum("input_tokens"),
+        output_tokens=Sum("output_tokens"),
+        retrieval_ms=Avg("retrieval_ms"),
+        adapter_ms=Avg("adapter_ms"),
+        model_ms=Avg("model_ms"),
+    )
+    adapters = Adapter.objects.filter(pk__in=predictions.exclude(adapter=None).values("adapter"))
+    costs |= adapters.aggregate(
+        adapters=Count("pk"), training_seconds=Sum("training_seconds"), adapter_bytes=Sum("size_bytes")
+    )
+    return costs
+
+
+def record_improvements(*, run: Run, baseline: Run, scores: RunScores, baseline_scores: RunScores) -> None:
+    """Keep what `run` did for each end user against `baseline`. Repeating changes nothing."""
+    sizes = _profile_sizes(run)
+    UserImprovement.objects.bulk_create(
+        [
+            UserImprovement(
+                run=run,
+                baseline=baseline,
+                end_user_id=one.end_user,
+                metric=scores.task.metrics[0].name,
+                profile_size=sizes[int(one.end_user)],
+                question_count=one.questions,
+                score=one.personalized,
+                baseline_score=one.baseline,
+                direction=int(one.direction),
+            )
+            for one in user_improvements(baseline_scores, scores)
+        ],
+        ignore_conflicts=True,
+        batch_size=_CHUNK,
+    )
+
+
+def _profile_sizes(run: Run) -> dict[int, float]:
+    """End user id → mean number of profile entries over the user's snapshots in the split."""
+    sizes: dict[int, list[int]] = defaultdict(list)
+    snapshots = Question.objects.filter(split=run.split_id, predictions__run=run).values_list(
+        "end_user_id", "document_ids__len"
+    )
+    for end_user_id, size in snapshots.iterator(5000):
+        sizes[end_user_id].append(size)
+    return {end_user_id: math.fsum(own) / len(own) for end_user_id, own in sizes.items()}
+
+
+@transaction.atomic
+def build_report(*, experiment: Experiment) -> dict[str, Any]:
+    """Measure each column against the non-personalized run, keep the improvements, and return what the table needs."""
+    columns = experiment.columns.select_related("run__split", "run__workspace").order_by("task", "id")
+    by_task: dict[str, list[tuple[str, Run | None, str]]] = defaultdict(list)
+    for column in columns:
+        by_task[column.task].append((column.method, column.run, column.refusal))
+    measured: dict[str, dict[str, Any]] = {}
+    for task, found in by_task.items():
+        baseline = next((run for method, run, _ in found if method == NONE.key and _is_scored(run)), None)
+        # One run may stand in several columns, as rag:bm25 and rag:best; it is read once.
+        baseline_scores = run_scores(run=baseline) if baseline is not None else None
+        kept: dict[int, dict[str, Any]] = {}
+        measured[task] = {}
+        for method, run, refusal in found:
+            if run is None or not _is_scored(run):
+                measured[task][method] = {"reason": refusal or _why_not(run)}
+                continue
+            if run.pk not in kept:
+                kept[run.pk] = _measure(run, baseline, baseline_scores, seed=experiment.configuration["seed"])
+            measured[task][method] = {**kept[run.pk], "run": run.pk, "retriever": run.retriever}
+    return {"measured": measured}
+
+
+def _is_scored(run: Run | None) -> bool:
+    return run is not None and run.state == Run.State.DONE and run.metrics is not None
+
+
+def _why_not(run: Run | None) -> str:
+    if run is None:
+        return "not run"
+    if run.state == Run.State.DONE:
+        return NO_GOLDS
+    return f"{run.state}: {run.error}" if run.error else run.state
+
+
+def _measure(run: Run, baseline: Run | None, baseline_scores: RunScores | None, *, seed: int) -> dict[str, Any]:
+    if baseline is not None and baseline_scores is not None and run.pk == baseline.pk:
+        return {"measured": measure(baseline_scores, seed=seed).as_dict()}
+    scores = run_scores(run=run)
+    measured = measure(scores, baseline=baseline_scores, seed=seed)
+    if baseline is not None and baseline_scores is not None and measured.comparison is not None:
+        record_improvements(run=run, baseline=baseline, scores=scores, baseline_scores=baseline_scores)
+    return {"measured": measured.as_dict()}
+
+
+def experiment_table(*, experiment: Experiment) -> Table:
+    """The comparison table of an experiment that has ended; raises ValueError for one that has not."""
+    if experiment.report is None:
+        raise ValueError(f"Experiment “{experiment.name}” has not ended: there is no table yet.")
+    measured: Mapping[str, Mapping[str, Any]] = experiment.report["measured"]
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    for task, cells in measured.items():
+        for method, cell in cells.items():
+            outcomes[task, method] = (
+                NotRun(cell["reason"]) if "reason" in cell else Measured.from_dict(cell["measured"])
+            )
+    return build_table(
+        tasks=[get_task(task) for task in sorted(measured)],
+        columns=_columns(experiment),
+        outcomes=outcomes,
+        reference=experiment.configuration["reference"],
+    )
+
+
+def _columns(experiment: Experiment) -> list[Method]:
+    keys = experiment.columns.order_by("id").values_list("method", flat=True)
+    return [parse_method(key) for key in dict.fromkeys(keys)]

@@ -1,0 +1,284 @@
+"""One method on one split: what names a run, and what it needs next."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from eval_app import selectors
+from eval_app.kinds import SCORE_RUN
+from eval_app.methods import Method
+from eval_app.models import DatasetSplit, Prediction, Question, Run
+from eval_app.selectors import run_origin
+from jobs.outcomes import failures_of_keys, failures_of_origin, unfinished_keys, unfinished_origins
+from jobs.services import JobSpec, cancel_origin, enqueue
+from lamp.catalogue import get_task
+from retrieval_app.models import Encoder
+from retrieval_app.selectors import end_users_to_embed
+from retrieval_app.services import DENSE, request_embeddings
+from training_app.adapters import AdapterPlan, adapters_by_identity, plan_adapter, request_adapters
+from training_app.engine_version import ENGINE_VERSION
+from training_app.generations import request_generations
+from training_app.identity import digest_of
+from training_app.models import BaseModel, Generation
+
+TERMINAL = (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED)
+
+
+def ensure_run(
+    *,
+    split: DatasetSplit,
+    method: Method,
+    base_model: BaseModel,
+    encoder: Encoder | None,
+    documents_wanted: int,
+    hyperparameters: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    seed: int,
+    user_limit: int | None,
+    versions: Mapping[str, str],
+    hardware: Mapping[str, Any],
+) -> Run:
+    """Return the run that these inputs name, made if nobody has asked for it before.
+
+    Only what decides the predictions names the run: the seed and the hyperparameters where there is an adapter, the
+    encoder where there is a dense retriever. So a run is shared by all experiments that need it.
+    """
+    retriever = method.retriever or ""
+    used_encoder = encoder if retriever in DENSE else None
+    used_hyperparameters = {**hyperparameters, "rank": method.rank} if method.family.adapts else {}
+    used_seed = seed if method.family.adapts else 0
+    wanted = documents_wanted if method.family.retrieves else 0
+    workspace = split.dataset.workspace
+    identity = digest_of(
+        {
+            "split": split.pk,
+            "task_version": get_task(split.task).version,
+            "base_model": f"{base_model.name}@{base_model.revision}",
+            "family": method.family.value,
+            "retriever": retriever,
+            "encoder": f"{used_encoder.name}@{used_encoder.revision}" if used_encoder else None,
+            "documents": wanted,
+            "hyperparameters": used_hyperparameters,
+            "parameters": dict(parameters),
+            "seed": used_seed,
+            "users": user_limit,
+            "engine": ENGINE_VERSION,
+        }
+    )
+    run, _ = Run.objects.get_or_create(
+        workspace=workspace,
+        identity=identity,
+        defaults={
+            "split": split,
+            "base_model": base_model,
+            "family": method.family.value,
+            "retriever": retriever,
+            "encoder": used_encoder,
+            "documents_wanted": wanted,
+            "rank": method.rank,
+            "hyperparameters": used_hyperparameters,
+            "parameters": dict(parameters),
+            "seed": used_seed,
+            "user_limit": user_limit,
+            "question_count": _question_count(split=split, user_limit=user_limit),
+            "versions": dict(versions),
+            "hardware": dict(hardware),
+        },
+    )
+    return run
+
+
+def _question_count(*, split: DatasetSplit, user_limit: int | None) -> int:
+    if user_limit is None:
+        return split.question_count
+    users = selectors.first_end_users(split=split, limit=user_limit)
+    return Question.objects.filter(split=split, end_user__in=users).count()
+
+
+@transaction.atomic
+def step_run(*, run_id: int) -> Run:
+    """Do what `run` needs next, if anything: embed, train, generate or score. Safe to call at any time, by anyone."""
+    # Experiments that share a run step it one at a time.
+    run = Run.objects.select_for_update(of=("self",)).select_related("split", "base_model", "workspace").get(pk=run_id)
+    if run.state in (Run.State.PENDING, Run.State.PREPARING):
+        _prepare(run)
+    elif run.state == Run.State.GENERATING:
+        _collect(run)
+    elif run.state == Run.State.SCORING:
+        _fail_if(run, {score_key(run.pk)})
+    return run
+
+
+def _prepare(run: Run) -> None:
+    plans = list(adapter_plans(run=run)) if run.rank is not None else []
+    standing = adapters_by_identity(workspace=run.workspace, identities=[plan.identity for plan in plans])
+    missing = [plan for plan in plans if plan.identity not in standing]
+    to_embed = _end_users_to_embed(run)
+    waited_for = {f"adapter:{plan.identity}" for plan in missing}
+    if _fail_if(run, waited_for):
+        return
+    origin = run_origin(run.pk)
+    if missing or to_embed:
+        if run.state == Run.State.PREPARING and origin in unfinished_origins([origin]):
+            return
+        if missing:
+            under_way = unfinished_keys(waited_for)
+            request_adapters(
+                plans=[plan for plan in missing if f"adapter:{plan.identity}" not in under_way], origin=origin
+            )
+        if to_embed and run.encoder is not None:
+            embedding_keys = request_embeddings(
+                workspace=run.workspace, task=run.split.task, encoder=run.encoder, end_users=to_embed, origin=origin
+            )
+            _fail_if(run, embedding_keys)
+        if run.state != Run.State.FAILED:
+            _move(run, Run.State.PREPARING)
+        return
+    adapter_of = {plan.end_user_id: standing[plan.identity] for plan in plans}
+    _move(run, Run.State.GENERATING)
+    request_generations(
+        workspace_id=run.workspace_id,
+        generations=_generations(run, adapter_of),
+        origin=origin,
+    )
+
+
+def _collect(run: Run) -> None:
+    if selectors.answered_count(run=run) == run.question_count:
+        _move(run, Run.State.SCORING)
+        enqueue(
+            JobSpec(
+                kind=SCORE_RUN.name,
+                payload={"run_id": run.pk},
+                workspace_id=run.workspace_id,
+                origin=run_origin(run.pk),
+                dedupe_key=score_key(run.pk),
+            )
+        )
+        return
+    origin = run_origin(run.pk)
+    if origin in unfinished_origins([origin]):
+        return
+    failed = failures_of_origin(origin, since=run.started_at)
+    if failed:
+        _fail(run, f"{len(failed)} of {run.question_count} questions failed. The first: {failed[0]}")
+        return
+    # No job is left and no answer came, as after a deletion by hand: ask again for what is missing.
+    Generation.objects.filter(origin__startswith=f"{origin}/").delete()
+    _move(run, Run.State.PENDING)
+    _prepare(run)
+
+
+def score_key(run_id: int) -> str:
+    """The key under which a run's scoring is asked for once."""
+    return f"score:{run_id}"
+
+
+def adapter_plans(*, run: Run) -> Iterator[AdapterPlan]:
+    """The adapter that each of the run's users should have; a user with nothing to learn from has none."""
+    assert run.base_model is not None
+    for end_user_id, documents in selectors.training_documents(run=run):
+        if documents:
+            yield plan_adapter(
+                workspace=run.workspace,
+                end_user_id=end_user_id,
+                task=run.split.task,
+                base_model=run.base_model,
+                hyperparameters=run.hyperparameters,
+                seed=run.seed,
+                documents=documents,
+            )
+
+
+def _end_users_to_embed(run: Run) -> list[tuple[int, int]]:
+    if run.encoder is None:
+        return []
+    users = selectors.first_end_users(split=run.split, limit=run.user_limit)
+    return end_users_to_embed(workspace=run.workspace, end_user_ids=users, task=run.split.task, encoder=run.encoder)
+
+
+def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation]:
+    assert run.base_model_id is not None
+    asked = set(Generation.objects.filter(origin__startswith=f"{run_origin(run.pk)}/").values_list("origin", flat=True))
+    for question in selectors.unanswered_questions(run=run).order_by("position").iterator(500):
+        origin = f"{run_origin(run.pk)}/{question.pk}"
+        if origin in asked:
+            continue
+        yield Generation(
+            end_user_id=question.end_user_id,
+            task=run.split.task,
+            base_model_id=run.base_model_id,
+            family=run.family,
+            retriever=run.retriever,
+            encoder_id=run.encoder_id,
+            documents_wanted=run.documents_wanted,
+            adapter_id=adapter_of.get(question.end_user_id),
+            parameters=run.parameters,
+            input=question.input,
+            profile_document_ids=question.document_ids,
+            origin=origin,
+        )
+
+
+def collect_generation(generation: Generation) -> bool:
+    """The finisher of runs: keep the answer as the run's prediction. An answer nobody waits for any more is dropped."""
+    run_id, question_id = (int(part) for part in generation.origin.removeprefix("run:").split("/"))
+    if not Run.objects.filter(pk=run_id).exists() or not Question.objects.filter(pk=question_id).exists():
+        return True
+    Prediction.objects.bulk_create(
+        [
+            Prediction(
+                run_id=run_id,
+                question_id=question_id,
+                end_user_id=generation.end_user_id,
+                output=generation.output or "",
+                prompt=generation.prompt,
+                adapter_id=generation.adapter_id,
+                retrieved_document_ids=generation.retrieved_document_ids or [],
+                retrieved_scores=generation.retrieved_scores or [],
+                sequence_score=generation.sequence_score,
+                input_tokens=generation.input_tokens,
+                output_tokens=generation.output_tokens,
+                retrieval_ms=generation.retrieval_ms,
+                adapter_ms=generation.adapter_ms,
+                model_ms=generation.model_ms,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    return True
+
+
+def restart_run(*, run: Run) -> None:
+    """Let a failed or cancelled run go on from what it has."""
+    if run.state in (Run.State.FAILED, Run.State.CANCELLED):
+        Generation.objects.filter(origin__startswith=f"{run_origin(run.pk)}/").delete()
+        Run.objects.filter(pk=run.pk).update(state=Run.State.PENDING, error="", finished_at=None, started_at=Now())
+
+
+def cancel_run(*, run: Run) -> None:
+    """Stop a run: nothing new starts, what is under way is given up, what is answered stays."""
+    cancel_origin(run_origin(run.pk))
+    Run.objects.filter(pk=run.pk).exclude(state__in=TERMINAL).update(state=Run.State.CANCELLED, finished_at=Now())
+
+
+def _fail_if(run: Run, keys: set[str]) -> bool:
+    """Fail `run` if one of the jobs it waits for has failed since the run was (re)started."""
+    failed = failures_of_keys(keys, since=run.started_at) if keys else []
+    if failed:
+        _fail(run, failed[0])
+    return bool(failed)
+
+
+def _fail(run: Run, error: str) -> None:
+    run.error = error
+    run.finished_at = Now()
+    run.state = Run.State.FAILED
+    run.save(update_fields=["state", "error", "finished_at"])
+
+
+def _move(run: Run, state: str) -> None:
+    run.state = state
+    run.save(update_fields=["state"])

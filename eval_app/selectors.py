@@ -1,0 +1,161 @@
+"""Reads of datasets, questions, runs and predictions, always within one workspace."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+from django.db.models import Count, Min, QuerySet
+
+from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
+from jobs.outcomes import finished_by_origin
+from users_app.models import Document, Workspace
+
+
+class NotFound(LookupError):
+    """Something that was named does not exist in the workspace; the message says what does."""
+
+
+def dataset_by_name(*, workspace: Workspace, name: str) -> Dataset:
+    """Return a dataset of `workspace`; raises `NotFound` naming those that exist."""
+    dataset = Dataset.objects.filter(workspace=workspace, name=name).first()
+    if dataset is None:
+        known = list(Dataset.objects.filter(workspace=workspace).order_by("name").values_list("name", flat=True)[:20])
+        raise NotFound(
+            f"There is no dataset “{name}” in workspace “{workspace.slug}”. "
+            + (f"There are: {', '.join(known)}." if known else "Import one with `manage.py import_lamp`.")
+        )
+    return dataset
+
+
+def newest_splits(*, workspace: Workspace, dataset: Dataset, split: str) -> dict[str, DatasetSplit]:
+    """The newest version of each task's `split`, by task."""
+    splits = DatasetSplit.objects.filter(dataset=dataset, dataset__workspace=workspace, split=split)
+    return {found.task: found for found in splits.order_by("task", "version")}
+
+
+def experiment_by_name(*, workspace: Workspace, name: str) -> Experiment:
+    """Return an experiment of `workspace`; raises `NotFound`."""
+    experiment = Experiment.objects.filter(workspace=workspace, name=name).first()
+    if experiment is None:
+        raise NotFound(f"There is no experiment “{name}” in workspace “{workspace.slug}”.")
+    return experiment
+
+
+def first_end_users(*, split: DatasetSplit, limit: int | None) -> list[int]:
+    """Ids of the first `limit` end users (all without a limit) in the order of their first question in the file."""
+    order = (
+        Question.objects.filter(split=split)
+        .values("end_user_id")
+        .annotate(first=Min("position"))
+        .order_by("first")
+        .values_list("end_user_id", flat=True)
+    )
+    return list(order[:limit] if limit is not None else order)
+
+
+def split_questions(*, split: DatasetSplit, user_limit: int | None) -> QuerySet[Question]:
+    """The questions of the first `user_limit` end users (all without a limit), all of each user's in the split."""
+    questions = Question.objects.filter(split=split)
+    if user_limit is not None:
+        questions = questions.filter(end_user__in=first_end_users(split=split, limit=user_limit))
+    return questions
+
+
+def run_questions(*, run: Run) -> QuerySet[Question]:
+    """The questions that `run` answers."""
+    questions = split_questions(split=run.split, user_limit=run.user_limit)
+    return questions.filter(split__dataset__workspace=run.workspace_id)
+
+
+def unanswered_questions(*, run: Run) -> QuerySet[Question]:
+    """The questions of `run` that have no prediction yet."""
+    return run_questions(run=run).exclude(predictions__run=run)
+
+
+def visible_to_every_question(snapshots: Sequence[Sequence[int]]) -> list[int]:
+    """The documents that all of a user's questions may see, as often as in each, in the first one's order.
+
+    An adapter serves all questions of its user in the split, so it may learn only from these.
+
+    >>> visible_to_every_question([[1, 2, 2, 3], [2, 3, 4, 2]])
+    [2, 2, 3]
+    """
+    if not snapshots:
+        return []
+    common = Counter(snapshots[0])
+    for snapshot in snapshots[1:]:
+        common &= Counter(snapshot)
+    kept = []
+    for document_id in snapshots[0]:
+        if common[document_id] > 0:
+            common[document_id] -= 1
+            kept.append(document_id)
+    return kept
+
+
+def training_documents(*, run: Run) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    """(end user id, [(document id, digest as hex), …] in training order) for each user of `run`, by user id."""
+    questions = (
+        run_questions(run=run).order_by("end_user_id", "position").only("end_user_id", "document_ids").iterator(500)
+    )
+    for end_user_id, own in groupby(questions, key=attrgetter("end_user_id")):
+        document_ids = visible_to_every_question([question.document_ids for question in own])
+        digests = {
+            document_id: bytes(digest).hex()
+            for document_id, digest in Document.objects.filter(
+                end_user=end_user_id, end_user__workspace=run.workspace_id, task=run.split.task, pk__in=document_ids
+            ).values_list("pk", "digest")
+        }
+        yield end_user_id, [(document_id, digests[document_id]) for document_id in document_ids]
+
+
+def answered_count(*, run: Run) -> int:
+    """How many questions of `run` have their prediction."""
+    return Prediction.objects.filter(run=run).count()
+
+
+@dataclass(frozen=True)
+class ColumnProgress:
+    """How far one method is on one task: preparing counts jobs, generating counts questions."""
+
+    task: str
+    method: str
+    state: str
+    done: int
+    total: int
+    activity: str
+
+
+def experiment_progress(*, experiment: Experiment) -> list[ColumnProgress]:
+    """How far each column of `experiment` is, in the order of its table."""
+    columns = list(experiment.columns.select_related("run").order_by("id"))
+    run_ids = {column.run_id for column in columns if column.run_id is not None}
+    answered = dict(
+        Prediction.objects.filter(run__in=run_ids).values_list("run").annotate(count=Count("pk")).order_by()
+    )
+    busy = finished_by_origin([run_origin(run_id) for run_id in run_ids])
+    return [_column_progress(column, answered, busy) for column in columns]
+
+
+def _column_progress(
+    column: ExperimentRun, answered: Mapping[int, int], busy: Mapping[str, tuple[int, int]]
+) -> ColumnProgress:
+    run = column.run
+    if run is None:
+        state = "refused" if column.refusal else str(Run.State.PENDING)
+        activity = "refused" if column.refusal else "waiting for the best retriever"
+        return ColumnProgress(column.task, column.method, state, 0, 0, activity)
+    total = run.question_count
+    done = total if run.state in (Run.State.SCORING, Run.State.DONE) else answered.get(run.pk, 0)
+    activity = run.get_state_display()
+    if run.state == Run.State.PREPARING:
+        finished, asked = busy.get(run_origin(run.pk), (0, 0))
+        activity = f"{activity}, {finished} of {asked} jobs" if asked else activity
+    return ColumnProgress(column.task, column.method, run.state, done, total, activity)
+
+
+def run_origin(run_id: int) -> str:
+    """The origin that jobs and generations of a run carry."""
+    return f"run:{run_id}"

@@ -1,0 +1,43 @@
+"""Base models, adapters and generations in the admin. Prompts and outputs are never shown here."""
+
+from django.contrib import admin
+
+from common.admin import ReadOnlyAdmin
+from training_app.models import Adapter, BaseModel, Generation
+
+
+@admin.register(BaseModel)
+class BaseModelAdmin(ReadOnlyAdmin):
+    list_display = ["name", "revision", "created_at"]
+    search_fields = ["name"]
+
+
+@admin.register(Adapter)
+class AdapterAdmin(ReadOnlyAdmin):
+    list_display = ["id", "end_user", "task", "base_model", "rank", "size_bytes", "training_seconds", "created_at"]
+    list_filter = ["task", "rank", "base_model"]
+    search_fields = ["=identity", "=end_user__external_id"]
+    list_select_related = ["end_user", "base_model"]
+
+
+@admin.register(Generation)
+class GenerationAdmin(ReadOnlyAdmin):
+    list_display = ["id", "end_user", "task", "family", "retriever", "origin", "created_at", "finished_at"]
+    list_filter = ["task", "family", "retriever"]
+    list_select_related = ["end_user"]
+    fields = [
+        "end_user",
+        "task",
+        "family",
+        "retriever",
+        "base_model",
+        "adapter",
+        "origin",
+        "input_tokens",
+        "output_tokens",
+        "retrieval_ms",
+        "adapter_ms",
+        "model_ms",
+        "created_at",
+        "finished_at",
+    ]

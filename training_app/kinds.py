@@ -1,0 +1,21 @@
+"""The kinds of job this app asks for. The handlers live in `workers`, and are named because apps never import them."""
+
+from jobs.kinds import Kind
+
+TRAIN_ADAPTER = Kind(
+    name="train_adapter",
+    queue="model",
+    handler="workers.training.handle",
+    lease_seconds=120,
+)
+
+GENERATE = Kind(
+    name="generate",
+    queue="model",
+    handler="workers.generating.handle",
+    batch_size=32,
+    gather_seconds=0.02,
+    # Rows of one pass share the base model and the search's settings.
+    batch_by="batch",
+    lease_seconds=120,
+)

@@ -1,0 +1,67 @@
+"""Changes to who and what: workspaces, members, end users and their live profiles."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+
+from users_app.documents import document_date_key, document_digest
+from users_app.models import Document, EndUser, Membership, ProfileEntry, Workspace
+
+
+def ensure_workspace(*, slug: str, name: str = "") -> tuple[Workspace, bool]:
+    """Return the workspace named `slug` and whether it was made just now."""
+    return Workspace.objects.get_or_create(slug=slug, defaults={"name": name or slug})
+
+
+def set_role(*, workspace: Workspace, user_id: int, role: str) -> Membership:
+    """Make a member of staff of `workspace`, or change what they may do there."""
+    membership, _ = Membership.objects.update_or_create(workspace=workspace, user_id=user_id, defaults={"role": role})
+    return membership
+
+
+def ensure_end_user(*, workspace: Workspace, external_id: str) -> EndUser:
+    """Return the end user the client calls `external_id`, made if need be."""
+    end_user, _ = EndUser.objects.get_or_create(workspace=workspace, external_id=external_id)
+    return end_user
+
+
+@transaction.atomic
+def put_document(
+    *, workspace: Workspace, end_user: EndUser, task: str, client_id: str, fields: Mapping[str, Any]
+) -> ProfileEntry:
+    """Let `client_id` stand for `fields` in the live profile: a new entry, the same one, or a replaced one.
+
+    Content is immutable: changed fields are another document, and the entry of the old one is marked removed.
+    """
+    # One writer a profile at a time, so that positions and the live entry of a client id stay unique.
+    EndUser.objects.select_for_update().get(pk=end_user.pk, workspace=workspace)
+    document, _ = Document.objects.get_or_create(
+        end_user=end_user,
+        task=task,
+        digest=document_digest(fields),
+        defaults={"fields": dict(fields), "date_key": document_date_key(fields)},
+    )
+    live = ProfileEntry.objects.filter(end_user=end_user, task=task, client_id=client_id, removed_at__isnull=True)
+    standing = live.first()
+    if standing is not None and standing.document_id == document.pk:
+        return standing
+    live.update(removed_at=Now())
+    last = ProfileEntry.objects.filter(end_user=end_user, task=task).aggregate(last=Max("position"))["last"]
+    return ProfileEntry.objects.create(
+        end_user=end_user,
+        task=task,
+        client_id=client_id,
+        document=document,
+        position=0 if last is None else last + 1,
+    )
+
+
+@transaction.atomic
+def remove_document(*, workspace: Workspace, end_user: EndUser, task: str, client_id: str) -> bool:
+    """Take `client_id` out of the live profile; False where it did not stand there. Snapshots keep the document."""
+    EndUser.objects.select_for_update().get(pk=end_user.pk, workspace=workspace)
+    live = ProfileEntry.objects.filter(end_user=end_user, task=task, client_id=client_id, removed_at__isnull=True)
+    return live.update(removed_at=Now()) == 1

@@ -1,0 +1,113 @@
+"""Storing many documents of many end users at once, by COPY, inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+from django.db import connection
+
+from common.copying import NULL, Copying, bytes_value, copying, int_array_value, json_value, text_value
+from users_app.documents import canonical_fields, document_date_key
+from users_app.models import Workspace
+
+_TEXT: Final = {str}
+_REMEMBERED_CHARACTERS: Final = 12_000_000
+
+
+class StagedDocuments:
+    """Documents on their way in: `add` streams them to a temporary table, `store` makes them and their users real.
+
+    Holds some megabytes whatever the number of documents. The temporary tables end with the transaction or `store`.
+    """
+
+    def __init__(self) -> None:
+        self._rows: Copying | None = None
+        # Snapshots of one user repeat documents: one seen lately need be neither digested nor sent again.
+        self._seen: dict[tuple[str, tuple[tuple[str, Any], ...]], bytes] = {}
+        self._seen_characters = 0
+        with connection.cursor() as cursor:
+            cursor.execute("""
+                CREATE TEMPORARY TABLE staged_end_user (external_id text NOT NULL) ON COMMIT DROP;
+                CREATE TEMPORARY TABLE staged_document (
+                    external_id text NOT NULL, digest bytea NOT NULL, fields jsonb NOT NULL, date_key bigint[]
+                ) ON COMMIT DROP;
+            """)
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """Within the block `add` may be called, and nothing else may use the connection."""
+        with copying("staged_document", ("external_id", "digest", "fields", "date_key")) as self._rows:
+            yield
+        self._rows = None
+
+    def add(self, external_id: str, fields: Mapping[str, Any]) -> bytes:
+        """Stage one document of the end user `external_id`; returns its digest. The fields must be fit for JSON."""
+        key = (external_id, tuple(fields.items()))
+        # 1, 1.0 and True are one key of a dict and three documents.
+        plain = set(map(type, fields.values())) == _TEXT
+        if plain:
+            digest = self._seen.get(key)
+            if digest is not None:
+                return digest
+        canonical = canonical_fields(fields)
+        digest = sha256(canonical.encode()).digest()
+        if plain:
+            self._remember(key, digest, len(canonical))
+        if self._rows is None:
+            raise RuntimeError("documents are added within `adding`")
+        when = _copied_date(fields.get("date"))
+        self._rows.write_line(f"{text_value(external_id)}\t{bytes_value(digest)}\t{json_value(canonical)}\t{when}")
+        return digest
+
+    def store(self, *, workspace: Workspace, task: str, end_users: str) -> tuple[int, int]:
+        """Make the end users and their documents; returns how many of each are new.
+
+        `end_users` is the caller's own temporary table with a column external_id: people may have no document.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO staged_end_user SELECT DISTINCT external_id FROM {end_users}"  # noqa: S608 - our own name
+            )
+            # Not of the fields: reading them all would take as long as storing them.
+            cursor.execute("ANALYZE staged_end_user; ANALYZE staged_document (external_id)")
+            cursor.execute(
+                """
+                INSERT INTO users_app_enduser (workspace_id, external_id)
+                SELECT %s, external_id FROM staged_end_user ORDER BY external_id
+                ON CONFLICT DO NOTHING
+                """,
+                [workspace.pk],
+            )
+            new_users = cursor.rowcount
+            cursor.execute(
+                """
+                INSERT INTO users_app_document (end_user_id, task, digest, fields, date_key)
+                SELECT u.id, %s, d.digest, d.fields, d.date_key
+                  FROM staged_document d
+                  JOIN users_app_enduser u ON u.workspace_id = %s AND u.external_id = d.external_id
+                ON CONFLICT DO NOTHING
+                """,
+                [task, workspace.pk],
+            )
+            new_documents = cursor.rowcount
+            # The transaction may be longer than this: another import in it begins with tables of its own.
+            cursor.execute("DROP TABLE staged_end_user, staged_document")
+        return new_users, new_documents
+
+    def _remember(self, key: tuple[str, tuple[tuple[str, Any], ...]], digest: bytes, characters: int) -> None:
+        if self._seen_characters >= _REMEMBERED_CHARACTERS:
+            self._seen.clear()
+            self._seen_characters = 0
+        self._seen[key] = digest
+        # A key's own objects weigh some hundred bytes beside its text.
+        self._seen_characters += characters + 400
+
+
+@lru_cache(maxsize=20_000, typed=True)
+def _copied_date(date: str | int | None) -> str:
+    key = document_date_key({"date": date})
+    return NULL if key is None else int_array_value(key)
