@@ -1,0 +1,126 @@
+"""Text embeddings by a Hugging Face encoder: mean pooling over the attention mask, no normalisation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+from workers.engine.batches import padded, token_ids
+from workers.engine.sources import ModelRefused, fetch, is_folder, load_config, loaded_revision
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A frozen encoder with its tokenizer; `dimension` is the length of its vectors."""
+
+    model: Any = field(repr=False)
+    tokenizer: Any = field(repr=False)
+    name: str
+    revision: str
+    device: str
+    dimension: int
+
+
+def load_encoder(
+    name_or_path: str, *, revision: str | None = None, device: str = "cpu", name: str | None = None
+) -> Encoder:
+    """Load an encoder (BERT and its like) by hub name or folder, in float32.
+
+    A folder must hold safetensors. From the hub, a model published only as `pytorch_model.bin` (facebook/contriever
+    is one) is accepted too: transformers reads it with `torch.load(weights_only=True)`, which runs no code.
+
+    Raises:
+        ModelUnavailable, ModelRefused: as `load_base_model` does.
+    """
+    config = load_config(name_or_path, revision=revision)
+    if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
+        raise ModelRefused(f"{name_or_path} is a {config.model_type} model; an encoder such as BERT is needed.")
+    folder = is_folder(name_or_path)
+    if folder and not list(Path(name_or_path).glob("*.safetensors")):
+        raise ModelRefused(f"The folder {name_or_path} holds no safetensors; other weight files are not read.")
+    exact_revision = loaded_revision(name_or_path, revision=revision, config=config)
+    hub_revision = None if folder else exact_revision
+    model: Any = fetch(
+        lambda: AutoModel.from_pretrained(
+            name_or_path,
+            revision=hub_revision,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            use_safetensors=True if folder else None,
+        ),
+        name_or_path=name_or_path,
+        revision=hub_revision,
+    )
+    tokenizer: Any = fetch(
+        lambda: AutoTokenizer.from_pretrained(name_or_path, revision=hub_revision, trust_remote_code=False),
+        name_or_path=name_or_path,
+        revision=hub_revision,
+    )
+    return wrap_encoder(model.to(device), tokenizer, name=name or name_or_path, revision=exact_revision, device=device)
+
+
+def wrap_encoder(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = "cpu") -> Encoder:
+    """Freeze an encoder that is in memory already."""
+    model.eval()
+    model.requires_grad_(False)
+    return Encoder(
+        model=model,
+        tokenizer=tokenizer,
+        name=name,
+        revision=revision,
+        device=device,
+        dimension=int(model.config.hidden_size),
+    )
+
+
+def encode(
+    encoder: Encoder,
+    texts: Sequence[str],
+    *,
+    max_tokens: int = 512,
+    batch_size: int = 32,
+    exact: bool | None = None,
+) -> np.ndarray:
+    """The mean of each text's last hidden states over its tokens, [texts, dimension] float32.
+
+    Args:
+        exact: encode one text a pass, so that its vector does not depend on its neighbours to the byte. Where not
+            given: on a CPU yes, where it costs next to nothing; on a GPU no.
+        batch_size: texts a pass where not exact; they are sorted by length.
+    """
+    exact = encoder.device == "cpu" if exact is None else exact
+    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+    if not texts:
+        return vectors
+    ids = token_ids(encoder.tokenizer, texts, limit=max_tokens)
+    for batch in _batches(ids, size=1 if exact else batch_size):
+        pooled = _encode_batch(encoder, [ids[index] for index in batch])
+        vectors[batch] = pooled
+    return vectors
+
+
+def _batches(ids: Sequence[Sequence[int]], *, size: int) -> Iterator[list[int]]:
+    with_tokens = [index for index, row in enumerate(ids) if row]
+    order = sorted(with_tokens, key=lambda index: (len(ids[index]), index))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _encode_batch(encoder: Encoder, ids: Sequence[Sequence[int]]) -> np.ndarray:
+    input_ids, mask = (part.to(encoder.device) for part in padded(ids, pad=encoder.tokenizer.pad_token_id or 0))
+    with torch.inference_mode():
+        hidden = encoder.model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        pooled = mean_pool(hidden, mask)
+    vectors: np.ndarray = pooled.cpu().numpy()
+    return vectors
+
+
+def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """The mean over the positions where `mask` is 1; a text without any token gives zeros."""
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)

@@ -1,0 +1,23 @@
+"""The jobs that take an experiment from stage to stage and score its runs."""
+
+from eval_app.experiments import advance_experiment
+from eval_app.models import Experiment, Run
+from eval_app.reports import score_run
+from jobs.batches import ClaimedJob
+
+
+def advance(jobs: list[ClaimedJob]) -> None:
+    """Take each job's experiment as far as it goes."""
+    for job in jobs:
+        with job.isolated(), job.finishing():
+            if Experiment.objects.filter(pk=job.payload["experiment_id"]).exists():
+                advance_experiment(experiment_id=job.payload["experiment_id"])
+
+
+def score(jobs: list[ClaimedJob]) -> None:
+    """Score each job's run."""
+    for job in jobs:
+        with job.isolated(), job.finishing():
+            run = Run.objects.select_related("split").filter(pk=job.payload["run_id"], state=Run.State.SCORING).first()
+            if run is not None:
+                score_run(run=run)

@@ -1,0 +1,38 @@
+"""The job that imports a dataset's files."""
+
+import tempfile
+from pathlib import Path
+
+from common.objects import ObjectMissing
+from eval_app.import_requests import order_of
+from eval_app.importing import import_split
+from jobs.batches import ClaimedJob, Permanent
+from lamp.problems import LampProblem
+from users_app.models import Workspace
+
+
+def handle(jobs: list[ClaimedJob]) -> None:
+    """Import what each job asks for; files that are not in order fail it at once, with the reason."""
+    for job in jobs:
+        with job.isolated():
+            _import(job)
+
+
+def _import(job: ClaimedJob) -> None:
+    def report(done: int, total: int, doing: str) -> None:
+        job.check()
+        job.progress(done=done, total=total, message=doing)
+
+    workspace = Workspace.objects.filter(pk=job.workspace_id).first()
+    if workspace is None:
+        raise Permanent("The workspace is gone.")
+    with tempfile.TemporaryDirectory(prefix="lamppost-import-") as folder:
+        job.progress(message="fetching the files")
+        try:
+            order = order_of(workspace=workspace, payload=job.payload, folder=Path(folder))
+            with job.finishing() as result:
+                result.update(import_split(order, report=report).as_dict())
+        except LampProblem as problem:
+            raise Permanent(str(problem)) from None
+        except ObjectMissing:
+            raise Permanent("The files to import are gone from the object store. Import them again.") from None

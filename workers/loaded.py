@@ -1,0 +1,88 @@
+"""The base models and encoders of this process, each loaded once and at exactly the revision its record names."""
+
+from collections import OrderedDict
+from threading import Lock
+
+from django.conf import settings
+
+from retrieval_app.models import Encoder as EncoderRecord
+from retrieval_app.services import ensure_encoder
+from training_app.adapters import ensure_base_model
+from training_app.models import BaseModel as BaseModelRecord
+from workers.engine.base_model import BaseModel, BaseModels
+from workers.engine.encoder import Encoder, load_encoder
+from workers.engine.generation import Generator
+from workers.engine.threads import limit_threads
+from workers.model_names import base_model_source, encoder_source
+from workers.quietness import quieten_transformers
+
+_KEPT = 2
+_base_models = BaseModels(limit=_KEPT)
+_generators: OrderedDict[int, Generator] = OrderedDict()
+_encoders: dict[tuple[str, str], Encoder] = {}
+_lock = Lock()
+
+
+def base_model(record: BaseModelRecord) -> BaseModel:
+    """The frozen base model of `record`; raises `ModelRefused` where what is here is another revision."""
+    _prepare_process()
+    return _base_models.get(
+        base_model_source(record.name).location,
+        revision=record.revision,
+        device=settings.MODEL_DEVICE,
+        name=record.name,
+    )
+
+
+def generator(record: BaseModelRecord) -> Generator:
+    """What generates with the base model of `record`; it outlives a batch, and so do the adapters in its slots."""
+    base = base_model(record)
+    with _lock:
+        kept = _generators.get(record.pk)
+        if kept is None or kept.base is not base:
+            kept = _generators[record.pk] = Generator(base)
+        _generators.move_to_end(record.pk)
+        while len(_generators) > _KEPT:
+            _generators.popitem(last=False)
+        return kept
+
+
+def encoder(record: EncoderRecord) -> Encoder:
+    """The encoder of `record`; raises `ModelRefused` where what is here is another revision."""
+    _prepare_process()
+    key = (record.name, record.revision)
+    with _lock:
+        if key not in _encoders:
+            _encoders[key] = load_encoder(
+                encoder_source(record.name).location, revision=record.revision, device=settings.MODEL_DEVICE
+            )
+        return _encoders[key]
+
+
+def record_base_model(name: str) -> BaseModelRecord:
+    """Load the base model that `name` stands for today, and record it with its revision.
+
+    Raises `ModelUnavailable` or `ModelRefused`.
+    """
+    _prepare_process()
+    source = base_model_source(name)
+    found = _base_models.get(source.location, revision=source.revision, device=settings.MODEL_DEVICE, name=source.name)
+    return ensure_base_model(name=source.name, revision=found.revision)
+
+
+def record_encoder(name: str) -> EncoderRecord:
+    """Load the encoder that `name` stands for today, and record it with its revision and dimension.
+
+    Raises `ModelUnavailable` or `ModelRefused`.
+    """
+    _prepare_process()
+    source = encoder_source(name)
+    found = load_encoder(source.location, revision=source.revision, device=settings.MODEL_DEVICE)
+    with _lock:
+        _encoders[source.name, found.revision] = found
+    return ensure_encoder(name=source.name, revision=found.revision, dimension=found.dimension)
+
+
+def _prepare_process() -> None:
+    limit_threads(settings.MODEL_THREADS)
+    quieten_transformers()

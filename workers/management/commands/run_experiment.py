@@ -1,0 +1,161 @@
+"""`manage.py run_experiment`: compare methods on a dataset, through the queue, and print the table."""
+
+import json
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+
+from common import terminal
+from eval_app.experiments import ExperimentRefused, start_experiment
+from eval_app.methods import MethodError, allowed_methods, parse_methods
+from eval_app.models import DatasetSplit, Experiment
+from eval_app.reports import experiment_table
+from eval_app.selectors import NotFound, dataset_by_name
+from eval_app.table import table_as_json
+from eval_app.terminal import print_table
+from jobs.local import local_workers
+from lamp.catalogue import UnknownTask
+from retrieval_app.services import DENSE
+from users_app.selectors import UnknownWorkspace, workspace_by_slug
+from workers import provenance
+from workers.engine.hyperparameters import Hyperparameters
+from workers.experiment_progress import ExperimentProgress
+from workers.model_names import SMALL
+
+_POLL_SECONDS = 0.5
+# What of the training defaults the command line may change; the rank is part of the method.
+_HYPERPARAMETERS = {
+    "epochs": int,
+    "learning_rate": float,
+    "alpha": float,
+    "dropout": float,
+    "weight_decay": float,
+    "batch_size": int,
+}
+
+
+class Command(BaseCommand):
+    help = "Compare methods of personalization on an imported dataset, and print the table. Run it again to go on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--workspace", required=True, help="the workspace's slug")
+        parser.add_argument("--name", required=True, help="the experiment's name; the same name goes on with it")
+        parser.add_argument("--dataset", required=True)
+        parser.add_argument("--split", default="dev", choices=DatasetSplit.Split.values)
+        parser.add_argument("--tasks", help="e.g. LaMP-4,LaMP-7 (default: every task of the dataset)")
+        parser.add_argument("--methods", required=True, help=f"comma-separated: {allowed_methods()}")
+        parser.add_argument(
+            "--base-model", default=settings.DEFAULT_BASE_MODEL, help="“small”, a folder, or a hub name[@revision]"
+        )
+        parser.add_argument("--encoder", help="of the dense retriever (default: the one that goes with the base model)")
+        parser.add_argument("-k", type=int, default=4, dest="documents_wanted", help="retrieved documents (default 4)")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--users", type=int, help="only the first so many users of the split")
+        for name, kind in _HYPERPARAMETERS.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", type=kind, dest=name)
+        parser.add_argument("--num-beams", type=int, default=4)
+        parser.add_argument("--max-input-tokens", type=int, default=512)
+        parser.add_argument("--max-output-tokens", type=int, default=128)
+        parser.add_argument("--exact", action="store_true", help="one row a pass: byte-reproducible, slower")
+        parser.add_argument("--reference", action="store_true", help="show the paper's published numbers beside")
+        parser.add_argument("--json", type=Path, dest="json_path", help="also write the table to this file")
+        parser.add_argument("--workers", type=int, default=2, help="processes to start where no worker is running")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = terminal.console()
+        with local_workers(concurrency=options["workers"]):
+            experiment = self._start(options)
+            _watch(experiment, console)
+        experiment.refresh_from_db()
+        self._report(experiment, options, console)
+
+    def _start(self, options: dict[str, Any]) -> Experiment:
+        # Here, because it brings torch, which `manage.py help` should not wait for.
+        from workers import loaded
+        from workers.engine.sources import ModelRefused, ModelUnavailable
+
+        try:
+            _require_positive(
+                options, "documents_wanted", "users", "num_beams", "max_input_tokens", "max_output_tokens"
+            )
+            methods = parse_methods(options["methods"])
+            workspace = workspace_by_slug(options["workspace"])
+            dataset = dataset_by_name(workspace=workspace, name=options["dataset"])
+            chosen = {name: options[name] for name in _HYPERPARAMETERS if options[name] is not None}
+            limits = {name: options[name] for name in ("max_input_tokens", "max_output_tokens")}
+            hyperparameters = Hyperparameters(**chosen, **limits).as_dict()
+            del hyperparameters["rank"]
+            dense = any(method.retriever in DENSE for method in methods)
+            base_model = loaded.record_base_model(options["base_model"])
+            return start_experiment(
+                workspace=workspace,
+                name=options["name"],
+                dataset=dataset,
+                split=options["split"],
+                tasks=options["tasks"].split(",") if options["tasks"] else None,
+                methods=methods,
+                base_model=base_model,
+                encoder=loaded.record_encoder(_encoder_name(options)) if dense else None,
+                documents_wanted=options["documents_wanted"],
+                hyperparameters=hyperparameters,
+                parameters={"num_beams": options["num_beams"], **limits, "exact": options["exact"]},
+                seed=options["seed"],
+                user_limit=options["users"],
+                reference=options["reference"],
+                versions=provenance.versions(),
+                hardware=provenance.hardware(),
+            )
+        except (
+            ExperimentRefused,
+            MethodError,
+            ModelRefused,
+            ModelUnavailable,
+            NotFound,
+            UnknownTask,
+            UnknownWorkspace,
+            ValueError,
+        ) as problem:
+            raise CommandError(str(problem), returncode=2) from None
+
+    def _report(self, experiment: Experiment, options: dict[str, Any], console: Console) -> None:
+        if experiment.report is not None:
+            table = experiment_table(experiment=experiment)
+            print_table(table, console)
+            if options["json_path"] is not None:
+                options["json_path"].parent.mkdir(parents=True, exist_ok=True)
+                text = json.dumps(table_as_json(table), indent=2, ensure_ascii=False, allow_nan=False)
+                options["json_path"].write_text(text + "\n", encoding="utf-8")
+                console.print(f"Written to {options['json_path']}", highlight=False)
+        if experiment.state != Experiment.State.DONE:
+            raise CommandError(
+                f"Experiment “{experiment.name}” ended as {experiment.state}. {experiment.error} "
+                "Once the cause is mended, the same command goes on from where it stopped."
+            )
+
+
+def _encoder_name(options: dict[str, Any]) -> str:
+    if options["encoder"]:
+        return str(options["encoder"])
+    return SMALL if options["base_model"] == SMALL else settings.DEFAULT_ENCODER
+
+
+def _require_positive(options: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if options[name] is not None and options[name] < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {options[name]}.")
+
+
+def _watch(experiment: Experiment, console: Console) -> None:
+    """Show progress until the experiment has ended. Interrupted, everything under way goes on in the workers."""
+    with ExperimentProgress(experiment, console) as progress:
+        while True:
+            experiment.refresh_from_db(fields=["state"])
+            progress.update()
+            if experiment.state != Experiment.State.ACTIVE:
+                return
+            time.sleep(_POLL_SECONDS)

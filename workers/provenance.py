@@ -1,0 +1,48 @@
+"""What a run or an adapter records of where it was made, so that it can be repeated."""
+
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_PACKAGES = ("lamppost", "torch", "transformers", "peft", "tokenizers", "numpy", "rank_bm25", "rouge_score", "Django")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Version by package of what decides results, and Python's own."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def hardware() -> dict[str, Any]:
+    """The machine: architecture, processor, cores, and the accelerator where one is used."""
+    found: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+    try:
+        import torch
+    except ImportError:
+        return found
+    found["threads"] = torch.get_num_threads()
+    if torch.cuda.is_available():
+        found["accelerator"] = torch.cuda.get_device_name()
+    return found
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        return platform.processor()

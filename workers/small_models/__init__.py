@@ -1,0 +1,10 @@
+"""A small T5 and a small encoder, trained on synthetic users, and the recipe that rebuilds them (`python -m
+workers.small_models`).
+
+Importing this package imports no torch; the recipe's modules do.
+"""
+
+from pathlib import Path
+
+SMALL_T5 = Path(__file__).parent / "t5"
+SMALL_ENCODER = Path(__file__).parent / "encoder"

@@ -1,0 +1,95 @@
+"""The model cards (README.md in each folder), written from the recipe and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from transformers import PreTrainedModel
+
+from workers.small_models.measuring import MEASURED_SEED, Scores
+from workers.small_models.recipe import Recipe
+
+REBUILD = """Rebuild with
+  `make small-models` (`python -m workers.small_models`); the recipe is seeded and goes on after an interruption."""
+
+LICENSE = """- **License**: that of this repository. The data is generated; nothing of LaMP or of any other corpus
+  is in it."""
+
+
+def t5_card(recipe: Recipe, model: PreTrainedModel, measured: Mapping[str, Mapping[str, Scores]]) -> str:
+    """The small T5's card."""
+    entries = ", then ".join(str(count) for _, count in recipe.t5_entries)
+    size, pieces = f"{model.num_parameters():,}", model.config.vocab_size
+    steps, batch, rate = recipe.t5_steps, recipe.t5_batch, recipe.t5_learning_rate
+    users, late = recipe.measured_users, 1 - recipe.t5_late
+    return f"""# Small T5
+
+A base model small enough to live in the repository, for demonstrations and tests: it answers the seven tasks
+of the synthetic LaMP benchmark (`lamp.synthetic`) and can use profile entries that stand in its prompt.
+
+- **Architecture**: T5 with gated GELU (FlanT5's family), {size} parameters, width 128,
+  3 + 3 layers, 4 heads of 32, feed-forward 320, tied embeddings, float32. It starts from weights that can already copy
+  (`initial.py`).
+- **Tokenizer**: byte-level BPE, {pieces} pieces, trained on the same kind of text. Any text
+  has an encoding and comes back as it was; text outside the synthetic language costs many tokens.
+- **Data**: synthetic users of training seeds that no generated benchmark may use; all tasks mixed; half of the
+  prompts without a profile, half with documents by BM25, of the newest or any ({entries} entries
+  as training goes on).
+- **Recipe**: {steps} steps of {batch} samples, AdamW (β₂ 0.98), learning rate
+  {rate}, warm-up {recipe.t5_warmup} steps, constant, bfloat16 autocast, one CPU thread; in the last {late:.0%} a
+  cosine to 2 % of it, with labels weighing {recipe.t5_label_weight:g} times;
+  seed {recipe.seed}. {REBUILD}
+{LICENSE}
+
+## Measured
+Dev questions of `manage.py lamp synthesize --users {users} --seed {MEASURED_SEED}`, 4 beams. *none*: the
+question alone. *rag:bm25*: with four documents of the user. *stranger*: with four documents of another user.
+*In form*: the share of answers without a profile that have the task's form.
+
+{_table(measured)}
+
+## Limits
+Made to show effects, not to be used: it knows only the invented language of the benchmark, its English frames
+and prompts of up to about 300 tokens. On real text its answers mean nothing.
+"""
+
+
+def encoder_card(recipe: Recipe, model: PreTrainedModel, measured: Scores) -> str:
+    """The small encoder's card."""
+    size, pieces = f"{model.num_parameters():,}", model.config.vocab_size
+    steps, batch, rate = recipe.encoder_steps, recipe.encoder_batch, recipe.encoder_learning_rate
+    return f"""# Small encoder
+
+A text encoder small enough to live in the repository, for demonstrations and tests of dense retrieval in the
+manner of Contriever.
+
+- **Architecture**: BERT, {size} parameters, width 128, 2 layers, 4 heads, feed-forward 384,
+  512 positions, float32. An embedding is the mean over the tokens' last states, compared by dot product. The
+  pooler is there for completeness and untrained.
+- **Tokenizer**: byte-level BPE, {pieces} pieces, `[CLS]` and `[SEP]` around each text.
+- **Data**: documents of {recipe.encoder_users} synthetic users a task, of training seeds that no generated
+  benchmark may use.
+- **Recipe**: Contriever's: two random crops of a document (30 % to 70 % of its tokens, a tenth of them deleted)
+  belong together, InfoNCE with the batch as negatives. {steps} steps of
+  {batch} documents, AdamW, learning rate {rate} falling linearly, seed {recipe.seed}. {REBUILD}
+{LICENSE}
+
+## Measured
+The words of each of 200 unseen documents of all tasks were dealt at random into two halves. A half finds its
+other half among the 200: **{measured["encoder"]:.1%}** by this encoder, {measured["BM25"]:.1%} by BM25,
+0.5 % by chance.
+
+## Limits
+It knows the invented language of the synthetic benchmark; on real text its ranking is hardly better than chance.
+"""
+
+
+def _table(measured: Mapping[str, Mapping[str, Scores]]) -> str:
+    lines = ["| task | metric | none | rag:bm25 | stranger | in form |", "|---|---|---|---|---|---|"]
+    for task, methods in measured.items():
+        in_form = f"{methods['none']['in form']:.0%}"
+        for metric in methods["none"]:
+            if metric != "in form":
+                values = " | ".join(f"{methods[method][metric]:.3f}" for method in ("none", "rag:bm25", "stranger"))
+                lines.append(f"| {task} | {metric} | {values} | {in_form} |")
+    return "\n".join(lines)
