@@ -1,0 +1,103 @@
+import csv
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from eval_app.export import CSV_COLUMNS, to_csv, to_json, to_latex, to_markdown
+from eval_app.methods import parse_methods
+from eval_app.table import NotRun, build_table, measure, table_as_json
+from lamp.catalogue import get_task
+from tests.eval_app.runs import answers
+
+GOLDEN = Path(__file__).parent / "golden"
+NASTY = '=HYPERLINK("http://x") | 100% of_$it$ \\end{table} <script>#1 ~^&'
+
+
+def a_table(*, reference=False, reason="its documents have no dates"):
+    """Two tasks, a column that did not run, one over fewer questions, a significant one."""
+    columns = parse_methods("none,rag:bm25,rag:recency,peft:8")
+    golds = ["[1]"] * 12
+    none = answers("LaMP-1", golds, ["[2]"] * 11 + ["[1]"])
+    ratings = ["5", "1", "3", "4"]
+    plain = answers("LaMP-3", ratings, ["3", "1", "3", "1"])
+    outcomes = {
+        ("LaMP-1", "none"): measure(none),
+        ("LaMP-1", "rag:bm25"): measure(answers("LaMP-1", golds, golds), baseline=none),
+        ("LaMP-1", "rag:recency"): NotRun(reason),
+        ("LaMP-1", "peft:8"): measure(answers("LaMP-1", golds[:9], ["[1]"] * 9), baseline=none),
+        ("LaMP-3", "none"): measure(plain),
+        ("LaMP-3", "rag:bm25"): measure(answers("LaMP-3", ratings, ["4", "2", "3", "1"]), baseline=plain),
+        ("LaMP-3", "rag:recency"): NotRun(reason),
+        ("LaMP-3", "peft:8"): measure(answers("LaMP-3", ratings, ["3", "1", "3", "3"]), baseline=plain),
+    }
+    tasks = [get_task("LaMP-1"), get_task("LaMP-3")]
+    return build_table(tasks=tasks, columns=columns, outcomes=outcomes, reference=reference)
+
+
+@pytest.mark.parametrize(("form", "file"), [(to_markdown, "table.md"), (to_latex, "table.tex"), (to_csv, "table.csv")])
+def test_the_table_is_written_as_its_golden_file(form, file):
+    assert form(a_table()) == (GOLDEN / file).read_bytes().decode()
+
+
+def test_json_is_the_report():
+    table = a_table(reference=True)
+    assert json.loads(to_json(table)) == table_as_json(table)
+
+
+def test_csv_keeps_full_precision_and_bare_numbers():
+    lines = list(csv.DictReader(io.StringIO(to_csv(a_table()))))
+    assert tuple(lines[0]) == CSV_COLUMNS
+    assert len(lines) == 3 * 4
+    mae = next(line for line in lines if (line["metric"], line["method"]) == ("MAE", "peft:8"))
+    assert (float(mae["value"]), float(mae["delta"])) == (0.75, -0.5)
+    assert mae["delta"] == "-0.5"
+
+
+def test_csv_runs_no_formula():
+    lines = list(csv.DictReader(io.StringIO(to_csv(a_table(reason=NASTY)))))
+    assert {line["remark"] for line in lines if line["method"] == "rag:recency"} == {"'" + NASTY}
+    for start in ("=", "+", "-", "@", "\t", "\r", " =", "\n="):
+        text = to_csv(a_table(reason=start + "1+1"))
+        remarks = {line["remark"] for line in csv.DictReader(io.StringIO(text, newline="")) if not line["value"]}
+        assert remarks == {"'" + start + "1+1"}
+
+
+def test_markdown_shows_nasty_text_as_text():
+    text = to_markdown(a_table(reason=NASTY))
+    assert r"\| 100% of\_\$it\$ \\end{table} \<script\>\#1 \~^\&" in text
+    assert len({line.count(" | ") for line in text.splitlines() if line.startswith("| ")}) == 1
+
+
+def test_latex_shows_nasty_text_as_text():
+    text = to_latex(a_table(reason=NASTY))
+    assert r"\textbar{} 100\% of\_\$it\$ \textbackslash{}end\{table\} \textless{}script\textgreater{}\#1" in text
+    assert r"\textasciitilde{}\textasciicircum{}\&" in text
+    assert text.count(r"\end{table}") == 1
+
+
+@pytest.mark.parametrize(("form", "tables"), [(to_markdown, 2), (to_latex, 2)])
+def test_the_reference_is_a_table_of_its_own_marked_as_published(form, tables):
+    text = form(a_table(reference=True))
+    assert "Published numbers: Salemi" in text
+    assert "0.672" in text
+    assert text.count(r"\begin{table}") == (tables if form is to_latex else 0)
+    assert "Published" not in form(a_table())
+
+
+def test_csv_marks_published_lines():
+    lines = list(csv.DictReader(io.StringIO(to_csv(a_table(reference=True)))))
+    assert sum(line["published"] == "true" for line in lines) == 13 * 13
+    assert all(line["n"] for line in lines if line["published"] == "false")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+@pytest.mark.long
+def test_latex_compiles(tmp_path):
+    body = to_latex(a_table(reference=True, reason=NASTY))
+    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
+    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)

@@ -1,0 +1,169 @@
+import pytest
+
+from eval_app.models import Prediction, UserImprovement
+from eval_app.reports import NO_GOLDS, build_report, experiment_table, run_scores, score_run
+from eval_app.table import table_as_json
+from lamp.catalogue import get_task
+from lamp.metrics import evaluate, sample_scores
+from tests.eval_app.stored import answered_run, conclude, ended
+from tests.people import Asked, questions_of, split_of, tweets_of
+
+GOLDS = ["rain on my roses again", "my bike loves the muddy trail", "garden gloves gone again"]
+POOR = ["rain", "bike", "nothing"]
+BETTER = ["rain on my roses", "bike", "garden gloves"]
+
+
+def rows(experiment):
+    return {row["metric"]: row for row in table_as_json(experiment_table(experiment=experiment))["rows"]}
+
+
+class TestScoring:
+    def test_a_run_scores_as_its_exported_files_would(self, dev):
+        run = answered_run(dev, BETTER)
+        ids = ["100", "101", "102"]
+        expected = evaluate(
+            get_task("LaMP-7"), dict(zip(ids, BETTER, strict=True)), dict(zip(ids, GOLDS, strict=True))
+        )
+        assert run.metrics == expected
+        run.refresh_from_db()
+        assert (run.state, run.metrics) == ("done", expected)
+
+    def test_each_prediction_keeps_its_own_scores(self, dev):
+        answered_run(dev, BETTER)
+        stored = Prediction.objects.order_by("question__position").values_list("scores", flat=True)
+        task = get_task("LaMP-7")
+        assert list(stored) == [
+            sample_scores(task, said, wanted) for said, wanted in zip(BETTER, GOLDS, strict=True)
+        ]
+
+    def test_scoring_again_changes_nothing(self, dev):
+        run = answered_run(dev, BETTER)
+        before = (run.metrics, list(Prediction.objects.order_by("pk").values()))
+        score_run(run=run)
+        assert (run.metrics, list(Prediction.objects.order_by("pk").values())) == before
+
+    def test_recorded_scores_are_read_back_as_they_were_made(self, dev):
+        run = answered_run(dev, BETTER)
+        assert run_scores(run=run).values == run.metrics
+
+    def test_a_split_without_golds_is_predicted_and_not_scored(self, alice, bob):
+        unknown = [Asked(one.end_user, one.input, None, one.documents) for one in questions_of(alice, bob)]
+        run = answered_run(split_of(unknown, split="test"), BETTER)
+        assert (run.state, run.metrics) == ("done", None)
+        assert set(Prediction.objects.values_list("scores", flat=True)) == {None}
+
+    def test_a_classification_has_its_macro_f1_as_well(self, alice):
+        question = "Which tag does this movie relate to? description: "
+        asked = [Asked(alice, question + str(at), tag, []) for at, tag in enumerate(["comedy", "action", "comedy"])]
+        run = answered_run(split_of(asked, task="LaMP-2"), ["comedy", "comedy", "nonsense"])
+        expected = evaluate(
+            get_task("LaMP-2"),
+            {"0": "comedy", "1": "comedy", "2": "nonsense"},
+            {"0": "comedy", "1": "action", "2": "comedy"},
+        )
+        assert run.metrics == expected
+        assert set(expected) == {"accuracy", "f1"}
+
+    def test_costs_are_of_this_run(self, dev):
+        run = answered_run(dev, BETTER)
+        Prediction.objects.filter(run=run).update(input_tokens=10, output_tokens=2, model_ms=4.0)
+        score_run(run=run)
+        assert (run.costs["input_tokens"], run.costs["output_tokens"], run.costs["model_ms"]) == (30, 6, 4.0)
+        assert run.costs["adapters"] == 0
+
+
+class TestImprovements:
+    @pytest.fixture
+    def improved(self, dev):
+        ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": answered_run(dev, BETTER, method="rag:bm25")})
+
+    def of(self, user):
+        return UserImprovement.objects.get(end_user=user)
+
+    def test_each_user_has_one_record_for_all_their_questions(self, improved, alice, bob):
+        assert (self.of(alice).question_count, self.of(bob).question_count) == (2, 1)
+
+    def test_a_user_is_better_or_as_before(self, improved, alice, bob):
+        assert (self.of(alice).direction, self.of(bob).direction) == (1, 0)
+
+    def test_a_score_is_the_mean_over_the_users_questions(self, improved, alice):
+        task = get_task("LaMP-7")
+        hers = [sample_scores(task, BETTER[at], GOLDS[at])["rouge-1"] for at in (0, 2)]
+        assert self.of(alice).metric == "rouge-1"
+        assert self.of(alice).score == pytest.approx(sum(hers) / 2)
+
+    def test_the_profile_size_is_the_mean_over_the_users_snapshots(self, dev, alice):
+        one, two, three, *_ = tweets_of(alice)
+        asked = [Asked(alice, "a: b", "c", [one, two, three]), Asked(alice, "a: d", "e", [one])]
+        split = split_of(asked, dataset="sizes")
+        ended(split, {"none": answered_run(split, ["", ""]), "rag:bm25": answered_run(split, ["c", "e"], method="rag:bm25")})
+        assert self.of(alice).profile_size == 2.0
+
+    def test_less_error_is_better(self, alice):
+        asked = [Asked(alice, "What is the score of the following review? review: fine", "4", [])]
+        split = split_of(asked, task="LaMP-3")
+        ended(split, {"none": answered_run(split, ["1"]), "rag:bm25": answered_run(split, ["4"], method="rag:bm25")})
+        assert (self.of(alice).metric, self.of(alice).direction) == ("MAE", 1)
+
+    def test_a_report_made_again_adds_no_record(self, dev):
+        experiment = ended(
+            dev, {"none": answered_run(dev, POOR), "rag:bm25": answered_run(dev, BETTER, method="rag:bm25")}
+        )
+        before = list(UserImprovement.objects.order_by("pk").values())
+        build_report(experiment=experiment)
+        assert list(UserImprovement.objects.order_by("pk").values()) == before
+
+
+class TestTable:
+    def test_it_shows_every_column_that_ran_and_why_others_did_not(self, dev):
+        cells = rows(
+            ended(
+                dev,
+                {
+                    "none": answered_run(dev, POOR),
+                    "rag:bm25": answered_run(dev, BETTER, method="rag:bm25"),
+                    "rag:recency": "its documents have no dates",
+                },
+            )
+        )["rouge-1"]["cells"]
+        assert list(cells) == ["none", "rag:bm25", "rag:recency"]
+        assert cells["rag:bm25"]["value"] > cells["none"]["value"]
+        assert (cells["rag:bm25"]["n"], cells["rag:bm25"]["best"]) == (3, True)
+        assert 0 < cells["rag:bm25"]["p_value"] <= 1
+        assert cells["rag:recency"] == {"value": None, "n": 0, "reason": "its documents have no dates"}
+
+    def test_a_split_without_golds_says_so(self, alice, bob):
+        unknown = [Asked(one.end_user, one.input, None, one.documents) for one in questions_of(alice, bob)]
+        split = split_of(unknown, split="test")
+        assert rows(ended(split, {"none": answered_run(split, POOR)}))["rouge-1"]["cells"]["none"]["reason"] == NO_GOLDS
+
+    def test_one_run_may_stand_in_two_columns(self, dev):
+        run = answered_run(dev, BETTER, method="rag:bm25")
+        cells = rows(ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": run, "rag:best": run}))["rouge-L"]["cells"]
+        assert cells["rag:best"] == cells["rag:bm25"]
+
+    def test_without_a_baseline_nothing_is_compared(self, dev):
+        cells = rows(ended(dev, {"rag:bm25": answered_run(dev, BETTER, method="rag:bm25")}))["rouge-1"]["cells"]
+        assert "p_value" not in cells["rag:bm25"]
+        assert not UserImprovement.objects.exists()
+
+    def test_a_report_survives_its_way_through_the_database_to_the_last_digit(self, dev):
+        experiment = ended(
+            dev, {"none": answered_run(dev, POOR), "rag:bm25": answered_run(dev, BETTER, method="rag:bm25")}
+        )
+        before = rows(experiment)
+        experiment.refresh_from_db()
+        assert rows(experiment) == before
+
+    def test_an_experiment_that_has_not_ended_has_no_table(self, dev):
+        experiment = ended(dev, {})
+        experiment.report = None
+        with pytest.raises(ValueError, match="has not ended"):
+            experiment_table(experiment=experiment)
+
+    def test_published_numbers_stand_beside_it_only_where_asked_for(self, dev):
+        experiment = ended(dev, {"none": answered_run(dev, POOR)})
+        assert table_as_json(experiment_table(experiment=experiment))["reference"] is None
+        experiment.configuration["reference"] = True
+        conclude(experiment)
+        assert table_as_json(experiment_table(experiment=experiment))["reference"]["published"] is True

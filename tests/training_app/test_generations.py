@@ -1,0 +1,130 @@
+import pytest
+from django.db import IntegrityError, transaction
+
+from jobs.models import Job
+from tests.people import ASK, tweets_of
+from tests.training_app.adapters import a_base_model, facts, plan_of
+from training_app import finishers
+from training_app.adapters import record_adapter
+from training_app.generations import Answer, batch_key, record_answer, request_generations
+from training_app.models import Generation
+
+PARAMETERS = {"num_beams": 4, "max_input_tokens": 512, "max_output_tokens": 8, "exact": False}
+ANSWER = Answer(
+    prompt="the prompt",
+    output="an answer",
+    retrieved_document_ids=[3, 1],
+    retrieved_scores=[0.5, 0.25],
+    sequence_score=-0.5,
+    input_tokens=5,
+    output_tokens=3,
+    retrieval_ms=1.0,
+    adapter_ms=2.0,
+    model_ms=3.0,
+)
+
+
+@pytest.fixture
+def gathered():
+    """What a finisher for the origin “gathering” has taken over."""
+    taken = []
+
+    def take(generation):
+        taken.append((generation.origin, generation.output))
+        return True
+
+    finishers.register("gathering", take)
+    yield taken
+    del finishers._finishers["gathering"]
+
+
+def a_generation(end_user, *, family="none", retriever="", origin="", adapter=None):
+    return Generation(
+        end_user=end_user,
+        task="LaMP-7",
+        base_model=a_base_model(),
+        family=family,
+        retriever=retriever,
+        adapter=adapter,
+        parameters=PARAMETERS,
+        input=ASK + "hello",
+        profile_document_ids=[document.pk for document in tweets_of(end_user)],
+        origin=origin,
+    )
+
+
+def test_each_generation_is_a_job_that_names_it_and_holds_no_text(alice, bob):
+    asked = [a_generation(alice), a_generation(bob)]
+    assert request_generations(workspace_id=alice.workspace_id, generations=asked, origin="run:1") == 2
+    stored = Generation.objects.order_by("pk")
+    assert [(job.end_user_id, job.payload["generation_id"]) for job in Job.objects.order_by("pk")] == [
+        (generation.end_user_id, generation.pk) for generation in stored
+    ]
+    assert not any("hello" in str(job.payload) for job in Job.objects.all())
+
+
+def test_what_shares_a_pass_shares_the_base_model_and_the_search():
+    key = batch_key(base_model_id=1, parameters=PARAMETERS)
+    assert key == batch_key(base_model_id=1, parameters=dict(reversed(PARAMETERS.items())))
+    assert key != batch_key(base_model_id=2, parameters=PARAMETERS)
+    assert all(
+        key != batch_key(base_model_id=1, parameters={**PARAMETERS, name: value})
+        for name, value in (("num_beams", 1), ("max_output_tokens", 9), ("exact", True))
+    )
+
+
+def test_an_answer_stays_where_nobody_collects_it(alice):
+    generation = a_generation(alice)
+    generation.save()
+    record_answer(generation=generation, answer=ANSWER)
+    generation.refresh_from_db()
+    assert (generation.output, generation.retrieved_document_ids) == ("an answer", [3, 1])
+    assert generation.finished_at is not None
+
+
+def test_an_answer_is_handed_to_whoever_asked_and_the_row_goes(alice, gathered):
+    generation = a_generation(alice, origin="gathering:12/345")
+    generation.save()
+    record_answer(generation=generation, answer=ANSWER)
+    assert gathered == [("gathering:12/345", "an answer")]
+    assert not Generation.objects.exists()
+
+
+def test_a_finisher_that_leaves_the_answer_leaves_it_in_the_row(alice):
+    finishers.register("looking", lambda generation: False)
+    try:
+        generation = a_generation(alice, origin="looking:1")
+        generation.save()
+        record_answer(generation=generation, answer=ANSWER)
+    finally:
+        del finishers._finishers["looking"]
+    assert Generation.objects.get().output == "an answer"
+
+
+def test_two_finishers_of_one_origin_are_a_mistake(gathered):
+    with pytest.raises(ValueError, match="Two finishers"):
+        finishers.register("gathering", lambda generation: True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "constraint"),
+    [
+        ({"family": "magic"}, "generation_family_is_known"),
+        ({"retriever": "bm25"}, "generation_retriever_matches_family"),
+        ({"family": "rag"}, "generation_retriever_matches_family"),
+        ({"family": "peft-rag"}, "generation_retriever_matches_family"),
+        ({"finished_at": "2024-01-01T00:00Z"}, "generation_finished_has_output"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_the_database_refuses_a_generation_that_cannot_be(alice, changed, constraint):
+    generation = a_generation(alice)
+    generation.save()
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        Generation.objects.filter(pk=generation.pk).update(**changed)
+
+
+def test_the_database_refuses_an_adapter_where_the_family_has_none(alice):
+    adapter = record_adapter(end_user=alice, plan=plan_of(alice, tweets_of(alice)), facts=facts())
+    with pytest.raises(IntegrityError, match="generation_adapter_matches_family"), transaction.atomic():
+        a_generation(alice, adapter=adapter).save()

@@ -1,0 +1,184 @@
+"""Training: equal to peft + torch AdamW, reproducible to the byte, and nobody's business but the user's."""
+
+import math
+
+import pytest
+import torch
+
+from tests.workers.engine import oracle
+from tests.workers.engine.models import pairs_of, prompts, small_base, small_t5
+from workers.engine.base_model import BaseModel
+from workers.engine.batches import tokenize_pairs
+from workers.engine.generation import GenerationRow, generate
+from workers.engine.hyperparameters import Hyperparameters
+from workers.engine.lora import LoraSlots
+from workers.engine.training import TrainedAdapter, _accumulate, total_steps, train_adapter
+
+PLAIN = Hyperparameters(rank=4, alpha=8, dropout=0.0, epochs=5, learning_rate=1e-2, batch_size=4)
+
+
+def start_of(base: BaseModel, hyperparameters: Hyperparameters, *, seed: int) -> LoraSlots:
+    slots = LoraSlots(base.projections, slots=1, rank=hyperparameters.rank, trainable=True, dtype=base.adapter_dtype)
+    slots.reset(0, seed=seed, rank=hyperparameters.rank, alpha=hyperparameters.alpha)
+    return slots
+
+
+def gradients(slots: LoraSlots) -> dict[str, torch.Tensor]:
+    found = {}
+    for projection, a, b in zip(slots.owner.projections, slots.a, slots.b, strict=True):
+        found[f"base_model.model.{projection.name}.lora_A.weight"] = a.grad[0]
+        found[f"base_model.model.{projection.name}.lora_B.weight"] = b.grad[0]
+    return found
+
+
+def same_bytes(one: TrainedAdapter, other: TrainedAdapter) -> bool:
+    return one.weights.keys() == other.weights.keys() and all(
+        one.weights[name].numpy().tobytes() == other.weights[name].numpy().tobytes() for name in one.weights
+    )
+
+
+@pytest.mark.parametrize("count", [4, 7, 16])
+def test_the_first_gradients_are_those_of_peft(count):
+    base = small_base(dtype=torch.float64)
+    pairs = pairs_of("alice", count=count)
+    slots = start_of(base, PLAIN, seed=5)
+    with torch.no_grad():  # with B at zero, A would have no gradient to compare
+        for b in slots.b:
+            b.copy_(torch.linspace(-0.1, 0.1, b.numel(), dtype=b.dtype).view_as(b))
+    reference = oracle.peft_model(small_t5(dtype=torch.float64), PLAIN, slots.read(0))
+    expected_loss = oracle.mean_loss(reference, pairs)
+    expected_loss.backward()
+
+    tokens = tokenize_pairs(base.tokenizer, pairs, max_input_tokens=512, max_output_tokens=128)
+    loss = _accumulate(base, slots, tokens, PLAIN, seed=5, step=0)
+
+    assert loss == pytest.approx(expected_loss.item(), abs=1e-12)
+    expected = oracle.trainable(reference)
+    found = gradients(slots)
+    assert found.keys() == expected.keys()
+    assert max(float((found[name] - expected[name].grad).abs().max()) for name in found) < 1e-10
+    assert any(float(gradient.abs().max()) > 1e-4 for gradient in found.values())
+
+
+@pytest.mark.parametrize("count", [1, 6, 8])
+def test_ten_steps_are_those_of_peft_and_torch_adamw(count):
+    """A user of one pair, one with a last partial batch, one of whole batches."""
+    hyperparameters = Hyperparameters(**{**PLAIN.as_dict(), "epochs": 10 if count == 1 else 5})
+    base = small_base(dtype=torch.float64)
+    pairs = pairs_of("alice", count=count)
+    start = start_of(base, hyperparameters, seed=5).read(0)
+    reference = oracle.peft_model(small_t5(dtype=torch.float64), hyperparameters, start)
+    expected_losses = oracle.train(reference, pairs, hyperparameters, seed=5, steps=10)
+
+    trained = train_adapter(base, pairs=pairs, hyperparameters=hyperparameters, seed=5)
+
+    assert trained.steps == 10
+    assert trained.loss_curve == pytest.approx(expected_losses, abs=1e-9)
+    expected = {name: parameter.detach() for name, parameter in oracle.trainable(reference).items()}
+    assert trained.weights.keys() == expected.keys()
+    assert max(float((trained.weights[name] - expected[name]).abs().max()) for name in expected) < 1e-7
+
+
+@pytest.fixture(scope="module")
+def brief_alice(base, briefly):
+    return train_adapter(base, pairs=pairs_of("alice", count=9), hyperparameters=briefly, seed=1)
+
+
+def test_the_same_inputs_give_the_same_bytes_whatever_was_trained_before(base, briefly, brief_alice):
+    train_adapter(base, pairs=pairs_of("dave", count=11), hyperparameters=briefly, seed=9)
+    torch.rand(100)
+    again = train_adapter(base, pairs=pairs_of("alice", count=9), hyperparameters=briefly, seed=1)
+    assert same_bytes(brief_alice, again)
+    assert brief_alice.loss_curve == again.loss_curve
+
+
+def test_a_freshly_loaded_base_gives_the_same_bytes(briefly, brief_alice):
+    again = train_adapter(small_base(), pairs=pairs_of("alice", count=9), hyperparameters=briefly, seed=1)
+    assert same_bytes(brief_alice, again)
+
+
+def test_another_seed_gives_another_adapter(base, briefly, brief_alice):
+    other = train_adapter(base, pairs=pairs_of("alice", count=9), hyperparameters=briefly, seed=2)
+    assert not same_bytes(brief_alice, other)
+
+
+def test_training_draws_nothing_from_the_process_wide_generator(base, briefly):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    train_adapter(base, pairs=pairs_of("alice", count=3), hyperparameters=briefly, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_base_model_stays_the_same_to_the_bit(base, briefly, alice, bob):
+    before = small_t5().state_dict()
+    generate(base, [GenerationRow("w1 w2", alice.as_weights()), GenerationRow("w1 w2")], max_output_tokens=4)
+    after = base.model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in base.model.parameters())
+    assert not base.model.training
+
+
+def test_users_trained_in_one_process_differ_from_the_base_and_from_each_other(base, alice, bob, carol):
+    asked = prompts(3, count=6)
+    answers = {
+        name: tuple(
+            (text.text, text.score)
+            for text in generate(base, [GenerationRow(prompt, adapter) for prompt in asked], max_output_tokens=8)
+        )
+        for name, adapter in {
+            "none": None,
+            "alice": alice.as_weights(),
+            "bob": bob.as_weights(),
+            "carol": carol.as_weights(),
+        }.items()
+    }
+    assert len(set(answers.values())) == 4
+
+
+def test_loss_falls_on_what_is_learned(base):
+    long = Hyperparameters(rank=8, alpha=32, epochs=30, learning_rate=2e-2, batch_size=4)
+    trained = train_adapter(base, pairs=pairs_of("alice", count=4), hyperparameters=long, seed=1)
+    assert trained.loss_curve[-1] < 0.5 * trained.loss_curve[0]
+
+
+def test_progress_is_told_after_every_step(base, briefly):
+    told = []
+    trained = train_adapter(
+        base,
+        pairs=pairs_of("alice", count=6),
+        hyperparameters=briefly,
+        seed=1,
+        on_step=lambda done, total, loss: told.append((done, total, loss)),
+    )
+    assert [step[0] for step in told] == list(range(1, 9))
+    assert {step[1] for step in told} == {total_steps(6, briefly)}
+    assert [step[2] for step in told] == trained.loss_curve
+
+
+def test_a_cancelled_training_leaves_the_base_ready_for_the_next(base, briefly, brief_alice):
+    class Cancelled(Exception):
+        pass
+
+    def cancel(done: int, total: int, loss: float) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train_adapter(base, pairs=pairs_of("bob", count=6), hyperparameters=briefly, seed=2, on_step=cancel)
+    again = train_adapter(base, pairs=pairs_of("alice", count=9), hyperparameters=briefly, seed=1)
+    assert same_bytes(brief_alice, again)
+
+
+def test_no_pairs_are_an_error(base, briefly):
+    with pytest.raises(ValueError, match="at least one training pair"):
+        train_adapter(base, pairs=[], hyperparameters=briefly, seed=1)
+
+
+def test_empty_and_overlong_texts_are_trained_within_the_limits(base):
+    tight = Hyperparameters(rank=2, epochs=1, max_input_tokens=4, max_output_tokens=3)
+    trained = train_adapter(base, pairs=[("", ""), ("w1 " * 50, "w2 " * 50)], hyperparameters=tight, seed=1)
+    assert all(math.isfinite(loss) for loss in trained.loss_curve)
+    tokens = tokenize_pairs(base.tokenizer, [("w1 " * 50, "w2 " * 50)], max_input_tokens=4, max_output_tokens=3)
+    assert (len(tokens[0].source), len(tokens[0].target)) == (4, 3)
+    assert tokens[0].source[-1] == tokens[0].target[-1] == base.end_token

@@ -1,0 +1,42 @@
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+
+def synthesize(*arguments):
+    out = StringIO()
+    call_command("lamp", "synthesize", *arguments, stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_the_tasks_asked_for_are_written_and_counted(tmp_path):
+    counts = synthesize("--out", str(tmp_path), "--users", "3", "--seed", "5", "--tasks", "LaMP_4,lamp-7")
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["LaMP_4", "LaMP_7"]
+    questions = json.loads((tmp_path / "LaMP_4" / "dev_questions.json").read_text(encoding="utf-8"))
+    assert counts["LaMP-4"]["dev"] == len(questions) >= 3
+
+
+def test_strength_and_drift_reach_the_files(tmp_path):
+    folders = [tmp_path / name for name in ("default", "weak", "moving")]
+    for folder, options in zip(folders, ([], ["--strength", "0"], ["--drift", "1"]), strict=True):
+        synthesize("--out", str(folder), "--users", "2", "--seed", "5", "--tasks", "LaMP-6", *options)
+    assert len({(folder / "LaMP_6" / "dev_outputs.json").read_bytes() for folder in folders}) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "1000000001"], "small models"),
+        (["--users", "0"], "1 or more"),
+        (["--tasks", "LaMP-2N"], "LaMP-2N"),
+        (["--tasks", "LaMP-9"], "LaMP-9"),
+        (["--strength", "1.5"], "from 0 to 1"),
+        (["--drift", "much"], "from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_generated_is_refused(tmp_path, arguments, message):
+    with pytest.raises(CommandError, match=message):
+        synthesize("--out", str(tmp_path), "--users", "1", "--seed", "1", *arguments)
+    assert list(tmp_path.iterdir()) == []
