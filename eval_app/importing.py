@@ -117,19 +117,13 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
     splits lasts to its end.
     """
     with transaction.atomic():
-        questions_digest = _digest(order.questions)
-        outputs_digest = _digest(order.outputs) if order.outputs else ""
-        digest = hashlib.sha256(f"{questions_digest} {outputs_digest}".encode()).hexdigest()
-        reader = read_questions(
-            order.questions.path, task=order.task, separation=order.separation, name=order.questions.name
-        )
+        digests = _digests(order)
+        reader = _reader(order)
         dataset = _locked_dataset(order, reader.task)
-        standing = DatasetSplit.objects.filter(
-            dataset=dataset, task=reader.task.key, split=order.split, separation=reader.separation, digest=digest
-        ).first()
+        standing = _standing(order, reader, digests)
         if standing is not None:
             reader.close()
-            return _imported(standing, newest=_newest(dataset, reader.task, order.split))
+            return standing
         staged = StagedDocuments()
         parsed = _parse(order, reader, staged, report)
         report(reader.size, reader.size, "planning")
@@ -141,9 +135,9 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             split=order.split,
             version=plan.version,
             separation=parsed.separation,
-            digest=digest,
-            questions_digest=questions_digest,
-            outputs_digest=outputs_digest,
+            digest=digests.both,
+            questions_digest=digests.questions,
+            outputs_digest=digests.outputs,
             question_count=plan.questions,
             end_user_count=plan.end_users,
             document_count=plan.documents,
@@ -152,6 +146,7 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             has_dates=plan.has_dates,
         )
         new_users, new_documents = _act(order, split, staged)
+        report(reader.size, reader.size, "committing")
         return _imported(
             split,
             newest=split.version,
@@ -160,6 +155,15 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             new_documents=new_documents,
             ignored_fields=parsed.ignored_fields,
         )
+
+
+def find_standing(order: Order) -> Imported | None:
+    """What an import would find to stand already, None where it would change something.
+
+    Raises `LampProblem` for files that cannot be read.
+    """
+    with _reader(order) as reader:
+        return _standing(order, reader, _digests(order))
 
 
 def end_user_id(dataset: str, task: str, split: str, question: Question) -> str:
@@ -322,8 +326,39 @@ def _newest(dataset: Dataset, task: Task, split: str) -> int:
     return versions.order_by("-version").values_list("version", flat=True).first() or 0
 
 
+def _reader(order: Order) -> Questions:
+    return read_questions(order.questions.path, task=order.task, separation=order.separation, name=order.questions.name)
+
+
+def _standing(order: Order, reader: Questions, digests: _Digests) -> Imported | None:
+    split = DatasetSplit.objects.filter(
+        dataset__workspace=order.workspace,
+        dataset__name=order.dataset,
+        task=reader.task.key,
+        split=order.split,
+        separation=reader.separation,
+        digest=digests.both,
+    ).first()
+    return None if split is None else _imported(split, newest=_newest(split.dataset, reader.task, order.split))
+
+
+@dataclass(frozen=True)
+class _Digests:
+    """SHA-256 (hex) of the files; `outputs` is empty without golds."""
+
+    questions: str
+    outputs: str
+
+    @property
+    def both(self) -> str:
+        return hashlib.sha256(f"{self.questions} {self.outputs}".encode()).hexdigest()
+
+
+def _digests(order: Order) -> _Digests:
+    return _Digests(_digest(order.questions), _digest(order.outputs) if order.outputs else "")
+
+
 def _digest(source: Source) -> str:
-    # The file is opened by the reader first where it is not known to be readable: here it has been fetched.
     with source.path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -17,7 +17,7 @@ class Separation(models.TextChoices):
 class Dataset(models.Model):
     """A named benchmark in one workspace; its content stands in the splits."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="datasets")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="datasets", db_index=False)
     name = models.SlugField(max_length=100)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -36,7 +36,7 @@ class DatasetSplit(models.Model):
         DEV = "dev"
         TEST = "test"
 
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="splits")
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="splits", db_index=False)
     task = models.CharField(max_length=100)
     split = models.CharField(max_length=10, choices=Split)
     version = models.PositiveIntegerField()
@@ -74,8 +74,8 @@ class Question(models.Model):
     `document_ids` and `entry_ids` are parallel and ordered as in the file, repetitions included.
     """
 
-    split = models.ForeignKey(DatasetSplit, on_delete=models.CASCADE, related_name="questions")
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="questions")
+    split = models.ForeignKey(DatasetSplit, on_delete=models.CASCADE, related_name="questions", db_index=False)
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="questions", db_index=False)
     position = models.PositiveIntegerField()
     external_id = models.TextField()
     id_is_integer = models.BooleanField(default=False)
@@ -110,7 +110,7 @@ class Experiment(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="experiments")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="experiments", db_index=False)
     name = models.CharField(max_length=100)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="experiments")
     split = models.CharField(max_length=10, choices=DatasetSplit.Split)
@@ -157,7 +157,7 @@ class Run(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="runs")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="runs", db_index=False)
     split = models.ForeignKey(DatasetSplit, on_delete=models.CASCADE, related_name="runs")
     identity = models.CharField(max_length=64)
     # Null for predictions that were made elsewhere and imported.
@@ -203,7 +203,7 @@ class Run(models.Model):
 class ExperimentRun(models.Model):
     """A cell group of an experiment's table: the run behind one method's column for one task, or why there is none."""
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="columns")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="columns", db_index=False)
     task = models.CharField(max_length=100)
     # The method as it was asked for: "peft-rag:best:8".
     method = models.CharField(max_length=100)
@@ -226,9 +226,9 @@ class ExperimentRun(models.Model):
 class Prediction(models.Model):
     """What one run answered to one question, and how the answer came about."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="predictions")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="predictions", db_index=False)
     question = models.ForeignKey(Question, on_delete=models.CASCADE, related_name="predictions")
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="predictions")
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="predictions", db_index=False)
     output = models.TextField()
     # Null for predictions that were made elsewhere.
     prompt = models.TextField(null=True, blank=True)
@@ -265,7 +265,7 @@ class Prediction(models.Model):
 class UserImprovement(models.Model):
     """What a personalized run did for one end user, against the non-personalized run on the same questions."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="improvements")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="improvements", db_index=False)
     baseline = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="improvements_over")
     end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="improvements")
     metric = models.CharField(max_length=50)
@@ -282,7 +282,6 @@ class UserImprovement(models.Model):
             models.UniqueConstraint(fields=["run", "baseline", "end_user"], name="improvement_once_a_user"),
             models.CheckConstraint(condition=Q(direction__in=[-1, 0, 1]), name="improvement_direction_is_a_sign"),
         ]
-        indexes = [models.Index(fields=["end_user"], name="improvement_by_end_user")]
 
     def __str__(self) -> str:
         return f"improvement {self.pk}"

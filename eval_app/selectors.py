@@ -108,7 +108,11 @@ def training_documents(*, run: Run) -> Iterator[tuple[int, list[tuple[int, str]]
                 end_user=end_user_id, end_user__workspace=run.workspace_id, task=run.split.task, pk__in=document_ids
             ).values_list("pk", "digest")
         }
-        yield end_user_id, [(document_id, digests[document_id]) for document_id in document_ids]
+        # A document that was erased since is still named by the snapshots, and teaches nobody.
+        yield (
+            end_user_id,
+            [(document_id, digests[document_id]) for document_id in document_ids if document_id in digests],
+        )
 
 
 def answered_count(*, run: Run) -> int:

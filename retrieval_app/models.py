@@ -29,8 +29,8 @@ class Encoder(models.Model):
 class Embedding(models.Model):
     """The vector of one document under one encoder. The column is untyped, so the dimension is checked by row."""
 
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="embeddings")
-    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="embeddings")
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="embeddings", db_index=False)
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="embeddings", db_index=False)
     encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="embeddings")
     dimension = models.PositiveIntegerField()
     vector = VectorField()

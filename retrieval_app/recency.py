@@ -12,6 +12,8 @@ from retrieval_app.ranking import order_by_score
 class NoDates(ValueError):
     """A profile whose documents don't all have a date can't be ordered by it."""
 
+    safe_message = True
+
 
 def recency_scores(dates: Sequence[str | int | None]) -> NDArray[np.float64]:
     """A score a document: how many distinct dates of the profile are older, so 0 for the oldest, equal for equal dates.

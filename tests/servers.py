@@ -15,6 +15,9 @@ from embedded import stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# Set in the environment once it names the servers: to "main", or to the worker of pytest-xdist it was filled for.
+_PREPARED = "LAMPPOST_TEST_PREPARED"
+
 _held: FileLock | None = None
 
 
@@ -27,10 +30,16 @@ def folder() -> Path:
     return Path(os.environ.get("LAMPPOST_TEST_VAR") or REPOSITORY / "var" / "test").absolute()
 
 
-def start() -> stack.Endpoints:
-    """Bring the session's servers up, empty at first, and put where they are into the environment."""
+def start() -> None:
+    """Bring the session's servers up, empty at first, and put where they are into the environment.
+
+    Whatever a test starts inherits that environment, changed by the test perhaps, and is left with it.
+    """
     global _held
-    if worker() is None and _held is None:
+    me = worker() or "main"
+    if os.environ.get(_PREPARED) == me:
+        return
+    if worker() is None:
         _held = _take_a_folder()
         atexit.register(_stop, os.getpid())
         stack.down(folder())
@@ -38,16 +47,18 @@ def start() -> stack.Endpoints:
     endpoints = stack.up(folder(), durable=False)
     number = int((worker() or "gw-1").removeprefix("gw")) + 1
     os.environ.update(
-        LAMPPOST_VAR=str(folder()),
-        DATABASE_URL=endpoints.database_url,
-        BROKER_URL=f"{endpoints.broker_url.rpartition('/')[0]}/{number}",
-        S3_ENDPOINT=endpoints.s3_endpoint,
-        S3_ACCESS_KEY=endpoints.s3_access_key,
-        S3_SECRET_KEY=endpoints.s3_secret_key,
-        S3_BUCKET=f"lamppost-test-{number}",
+        {
+            "LAMPPOST_VAR": str(folder()),
+            "DATABASE_URL": endpoints.database_url,
+            "BROKER_URL": f"{endpoints.broker_url.rpartition('/')[0]}/{number}",
+            "S3_ENDPOINT": endpoints.s3_endpoint,
+            "S3_ACCESS_KEY": endpoints.s3_access_key,
+            "S3_SECRET_KEY": endpoints.s3_secret_key,
+            "S3_BUCKET": f"lamppost-test-{number}",
+            _PREPARED: me,
+        }
     )
     os.environ.pop("S3_PUBLIC_ENDPOINT", None)
-    return endpoints
 
 
 def _stop(pid: int) -> None:

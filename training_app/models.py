@@ -29,7 +29,7 @@ class Adapter(models.Model):
     the ordered digests of the documents, seed and engine version: the same inputs find the same row.
     """
 
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="adapters")
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="adapters", db_index=False)
     task = models.CharField(max_length=100)
     task_version = models.CharField(max_length=64)
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="adapters")
@@ -74,7 +74,7 @@ class Generation(models.Model):
         PEFT = "peft"
         PEFT_RAG = "peft-rag"
 
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="generations")
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="generations", db_index=False)
     task = models.CharField(max_length=100)
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="generations")
     family = models.CharField(max_length=20, choices=Family)

@@ -1,4 +1,7 @@
-"""Who: workspaces and their staff, end users, and the documents that make up an end user's profile."""
+"""Who: workspaces and their staff, end users, and the documents that make up an end user's profile.
+
+A foreign key that leads another index of its table has none of its own (`db_index=False`), here and in the apps above.
+"""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -26,7 +29,7 @@ class Membership(models.Model):
         RESEARCHER = "researcher", "may import and compare"
         ADMIN = "admin", "may also manage members, keys and users"
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -46,7 +49,7 @@ class Membership(models.Model):
 class EndUser(models.Model):
     """A person whose profile personalizes outputs. The external id is the client's name for them."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="end_users")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="end_users", db_index=False)
     external_id = models.TextField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -63,7 +66,7 @@ class EndUser(models.Model):
 class Document(models.Model):
     """Immutable content of one end user, unique by end user, task and digest (date included)."""
 
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="documents")
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="documents", db_index=False)
     task = models.CharField(max_length=100)
     # sha256 of the canonical JSON of `fields`.
     digest = models.BinaryField(max_length=32)
@@ -85,7 +88,7 @@ class Document(models.Model):
 class ProfileEntry(models.Model):
     """One place in an end user's live profile for a task: the client's id, and the content that stands there."""
 
-    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="profile_entries")
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="profile_entries", db_index=False)
     task = models.CharField(max_length=100)
     client_id = models.TextField()
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="profile_entries")

@@ -60,7 +60,7 @@ class StagedDocuments:
         if self._rows is None:
             raise RuntimeError("documents are added within `adding`")
         when = _copied_date(fields.get("date"))
-        self._rows.write_line(f"{text_value(external_id)}\t{bytes_value(digest)}\t{json_value(canonical)}\t{when}")
+        self._rows.write_line(f"{_copied_id(external_id)}\t{bytes_value(digest)}\t{json_value(canonical)}\t{when}")
         return digest
 
     def store(self, *, workspace: Workspace, task: str, end_users: str) -> tuple[int, int]:
@@ -78,7 +78,7 @@ class StagedDocuments:
                 """
                 INSERT INTO users_app_enduser (workspace_id, external_id)
                 SELECT %s, external_id FROM staged_end_user ORDER BY external_id
-                ON CONFLICT DO NOTHING
+                ON CONFLICT (workspace_id, external_id) DO NOTHING
                 """,
                 [workspace.pk],
             )
@@ -89,7 +89,7 @@ class StagedDocuments:
                 SELECT u.id, %s, d.digest, d.fields, d.date_key
                   FROM staged_document d
                   JOIN users_app_enduser u ON u.workspace_id = %s AND u.external_id = d.external_id
-                ON CONFLICT DO NOTHING
+                ON CONFLICT (end_user_id, task, digest) DO NOTHING
                 """,
                 [task, workspace.pk],
             )
@@ -105,6 +105,9 @@ class StagedDocuments:
         self._seen[key] = digest
         # A key's own objects weigh some hundred bytes beside its text.
         self._seen_characters += characters + 400
+
+
+_copied_id = lru_cache(maxsize=100)(text_value)
 
 
 @lru_cache(maxsize=20_000, typed=True)

@@ -23,7 +23,7 @@ def _import(job: ClaimedJob) -> None:
         job.check()
         job.progress(done=done, total=total, message=doing)
 
-    workspace = Workspace.objects.filter(pk=job.workspace_id).first()
+    workspace = Workspace.objects.filter(pk=job.workspace_id or 0).first()
     if workspace is None:
         raise Permanent("The workspace is gone.")
     with tempfile.TemporaryDirectory(prefix="lamppost-import-") as folder:

@@ -72,7 +72,7 @@ class Copying:
 def copying(table: str, columns: Sequence[str]) -> Iterator[Copying]:
     """COPY into `table` until the block ends. The names are put in as they are."""
     with connection.cursor() as cursor:
-        opened: Any = cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN")  # type: ignore[attr-defined]
+        opened: Any = cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN")
         with opened as copy:
             rows = Copying(copy)
             yield rows

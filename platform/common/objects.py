@@ -42,6 +42,9 @@ _OURS_ALREADY = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 class ObjectStoreError(Exception):
     """The object store did not do what was asked."""
 
+    # It names keys, servers and settings; keys hold ids and digests.
+    safe_message = True
+
 
 class ObjectStoreUnavailable(ObjectStoreError):
     """The object store cannot be reached or does not work now; another attempt may succeed."""

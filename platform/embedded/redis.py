@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from pathlib import Path
@@ -71,13 +72,16 @@ class Redis(Server):
             return False
         if b"-LOADING" in reply:
             raise NotReadyYet(self.title)
-        # +OK, then an array of the two strings "dir" and its value, each with its length before it.
+        # +OK, +PONG, then an array of the two strings "dir" and its value, each with its length before it.
         parts = reply.split(b"\r\n")
-        return parts[0] == b"+OK" and len(parts) > 5 and processes.is_same_folder(Path(parts[5].decode()), self.folder)
+        if parts[:2] != [b"+OK", b"+PONG"] or len(parts) < 7:
+            return False
+        return processes.is_same_folder(Path(os.fsdecode(parts[6])), self.folder)
 
     def _ask(self, port: int) -> bytes:
         with socket.create_connection((HOST, port), timeout=5) as connection:
-            connection.sendall(f"AUTH {self.password}\r\nCONFIG GET dir\r\nQUIT\r\n".encode())
+            # PING is refused while the data is loaded, which may end in a refusal to start; CONFIG is not.
+            connection.sendall(f"AUTH {self.password}\r\nPING\r\nCONFIG GET dir\r\nQUIT\r\n".encode())
             reply = b""
             while chunk := connection.recv(4096):
                 reply += chunk

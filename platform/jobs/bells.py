@@ -12,7 +12,7 @@ from typing import Final
 from celery import current_app
 from django.db import connection, transaction
 
-from jobs import errors, kinds
+from jobs import claims, errors, kinds
 from jobs.kinds import UnknownKind
 
 logger = logging.getLogger(__name__)
@@ -59,12 +59,4 @@ def ring_after_commit(kind_names: Iterable[str]) -> None:
 def ring_waiting(queues: Iterable[str] | None = None) -> int:
     """Ring once for each kind, of these queues or of all, of which a job waits; how many bells were sent."""
     names = [kind.name for kind in kinds.all_kinds(None if queues is None else list(queues))]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT name FROM unnest(%s::text[]) AS name
-                WHERE EXISTS (SELECT 1 FROM jobs_job WHERE kind = name AND state = 'waiting'
-                                 AND available_at <= statement_timestamp())""",
-            [names],
-        )
-        due = [row[0] for row in cursor.fetchall()]
-    return sum(ring(name) for name in due)
+    return sum(ring(name) for name in claims.kinds_waiting(names))

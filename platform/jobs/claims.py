@@ -7,10 +7,13 @@ another worker has taken the job over.
 
 import random
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from jobs import conf, stored_json
 from jobs.errors import Described
@@ -46,21 +49,29 @@ _CLAIM_BATCH: Final = f"""
          ORDER BY {_ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
     company AS MATERIALIZED (
         SELECT id FROM jobs_job
-         WHERE {_AVAILABLE} {{same_key}} AND NOT alone
+         WHERE {{same}} AND NOT alone
            AND (SELECT NOT alone FROM head) AND id <> (SELECT id FROM head)
          ORDER BY {_ORDER} LIMIT %(company)s FOR NO KEY UPDATE SKIP LOCKED),
     picked AS (SELECT id FROM head UNION ALL SELECT id FROM company)
     {_TAKE}
 """  # noqa: S608
 
-_SAME_KEY: Final = "AND batch_key <> '' AND batch_key = (SELECT batch_key FROM head)"
+# By its key alone, without naming the kind: then the index of batches, and no other, gives the order.
+_SAME_KEY: Final = """state = 'waiting' AND available_at <= statement_timestamp()
+           AND batch_key <> '' AND batch_key = (SELECT batch_key FROM head)"""
 
 _WAITING: Final = f"""
     WITH head AS MATERIALIZED (SELECT batch_key FROM jobs_job WHERE {_AVAILABLE} ORDER BY {_ORDER} LIMIT 1)
     SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(available_at)), 0)
-      FROM (SELECT available_at FROM jobs_job WHERE {_AVAILABLE} {{same_key}}
+      FROM (SELECT available_at FROM jobs_job WHERE {{same}}
              ORDER BY {_ORDER} LIMIT %(enough)s) AS w
 """  # noqa: S608
+
+_KINDS_WAITING: Final = """
+    SELECT name FROM unnest(%s::text[]) AS name
+     CROSS JOIN LATERAL (SELECT 1 FROM jobs_job WHERE kind = name AND state = 'waiting'
+                            AND available_at <= statement_timestamp() LIMIT 1) AS one
+"""
 
 _FINISH: Final = """
     UPDATE jobs_job
@@ -108,6 +119,22 @@ _GIVE_BACK: Final = """
 """
 
 
+# The table is analysed when most of its jobs are done. Until the next time PostgreSQL takes waiting ones for rare, and
+# would rather sort 100,000 of them than follow an index in the order of claims.
+_FOLLOW_INDEX: Final = """
+    SELECT set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true),
+           set_config('enable_bitmapscan', 'off', true)
+"""
+
+
+@contextmanager
+def _following_the_index() -> Iterator[CursorWrapper]:
+    """A short transaction in which a query over waiting jobs follows the index that has their order."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_FOLLOW_INDEX)
+        yield cursor
+
+
 @dataclass(frozen=True, kw_only=True)
 class Taken:
     """One claimed row."""
@@ -142,8 +169,8 @@ def claim(kind: Kind, *, worker_id: uuid.UUID | None = None) -> list[Taken]:
         "lease": kind.lease_seconds,
         "company": kind.batch_size - 1,
     }
-    sql = _CLAIM_ONE if kind.batch_size == 1 else _CLAIM_BATCH.format(same_key=_SAME_KEY if kind.batch_by else "")
-    with connection.cursor() as cursor:
+    sql = _CLAIM_ONE if kind.batch_size == 1 else _CLAIM_BATCH.format(same=_SAME_KEY if kind.batch_by else _AVAILABLE)
+    with _following_the_index() as cursor:
         cursor.execute(sql, values)
         rows = cursor.fetchall()
     rows.sort(key=lambda row: (-row[7], row[8], row[0]))
@@ -164,18 +191,18 @@ def claim(kind: Kind, *, worker_id: uuid.UUID | None = None) -> list[Taken]:
 
 def waiting(kind: Kind) -> tuple[int, float]:
     """How many jobs, up to a full batch, could be claimed together now, and for how many seconds the oldest waits."""
-    sql = _WAITING.format(same_key="AND batch_key = (SELECT batch_key FROM head)" if kind.batch_by else "")
-    with connection.cursor() as cursor:
+    sql = _WAITING.format(same=_SAME_KEY if kind.batch_by else _AVAILABLE)
+    with _following_the_index() as cursor:
         cursor.execute(sql, {"kind": kind.name, "enough": kind.batch_size})
         count, age = cursor.fetchone()
     return int(count), float(age)
 
 
-def more_waits(kind_name: str) -> bool:
-    """Whether a job of that kind could be claimed now."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM jobs_job WHERE {_AVAILABLE})", {"kind": kind_name})  # noqa: S608
-        return bool(cursor.fetchone()[0])
+def kinds_waiting(kind_names: Sequence[str]) -> list[str]:
+    """Those of `kind_names` of which a job could be claimed now."""
+    with _following_the_index() as cursor:
+        cursor.execute(_KINDS_WAITING, [list(kind_names)])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def finish(

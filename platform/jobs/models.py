@@ -42,7 +42,7 @@ class Job(models.Model):
     priority = models.SmallIntegerField(default=0, help_text="Higher goes first.")
     dedupe_key = models.CharField(max_length=200, null=True, blank=True)
     batch_key = models.CharField(
-        max_length=64, blank=True, default="", help_text="Jobs of one batch share it (the kind's batch_by)."
+        max_length=200, blank=True, default="", help_text="Jobs of one batch share it; holds the kind's name too."
     )
     alone = models.BooleanField(
         default=False, help_text="Ran badly in a batch: is claimed by itself, so that it cannot spoil others again."
@@ -115,7 +115,9 @@ class Job(models.Model):
             models.CheckConstraint(name="job_kind_named", condition=~Q(kind="")),
             models.CheckConstraint(name="job_dedupe_key_not_empty", condition=~Q(dedupe_key="")),
             models.UniqueConstraint(
-                name="job_dedupe_unfinished", fields=["dedupe_key"], condition=Q(state__in=UNFINISHED)
+                name="job_dedupe_unfinished",
+                fields=["dedupe_key"],
+                condition=Q(state__in=UNFINISHED, dedupe_key__isnull=False),
             ),
         ]
         indexes: ClassVar = [
@@ -125,7 +127,7 @@ class Job(models.Model):
                 name="job_claim_order", condition=Q(state=State.WAITING),
             ),
             models.Index(
-                "kind", "batch_key", F("priority").desc(), "available_at", "id",
+                "batch_key", F("priority").desc(), "available_at", "id",
                 name="job_batch_order", condition=Q(state=State.WAITING) & ~Q(batch_key=""),
             ),
             # By id, not by lease: a heartbeat then touches no index.

@@ -37,14 +37,14 @@ def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
         jobs = claim_batch(kind)
         if not jobs:
             return batches
-        if not rung and claims.more_waits(kind.name):
+        if not rung and claims.kinds_waiting([kind.name]):
             ring(kind.name)
             rung = True
         run_batch(kind, jobs)
         batches += 1
         if time.monotonic() >= until:
             break
-    if not rung and claims.more_waits(kind.name):
+    if not rung and claims.kinds_waiting([kind.name]):
         ring(kind.name)
     return batches
 

@@ -114,11 +114,11 @@ def _row(spec: JobSpec) -> tuple[Any, ...]:
 
 
 def _batch_key(kind: kinds.Kind, payload: dict[str, Any]) -> str:
-    """What jobs of one batch share; never empty where the kind has `batch_by`: those without the key share too."""
+    """What jobs of one batch share: the kind and the value (or that there is none); empty without `batch_by`."""
     if kind.batch_by is None:
         return ""
     text = json.dumps(payload.get(kind.batch_by), sort_keys=True)
-    return text if len(text) < 64 else hashlib.sha256(text.encode()).hexdigest()
+    return f"{kind.name}:{text if len(text) < 64 else hashlib.sha256(text.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Bounds:
     row_depth: int
     """The depth inside a row's own object."""
     string_bytes: int = MIB
-    row_bytes: int = 32 * MIB
+    row_bytes: int = 16 * MIB
     row_values: int = 250_000
     """Values in one row: about 40,000 profile entries of five fields."""
 

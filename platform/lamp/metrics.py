@@ -104,9 +104,10 @@ def require_same_ids(predictions: Mapping[str, str], golds: Mapping[str, str]) -
             remedy="Predict every question of the split",
         )
     if unknown:
+        shown = shown_ids(unknown, len(unknown))
         raise LampProblem(
             file="predictions",
             field="id",
-            message=f"{len(unknown)} predictions have no gold: {shown_ids(unknown, len(unknown))}",
+            message=f"{len(unknown)} of {len(predictions)} predictions have no gold: {shown}",
             remedy="Give the predictions of this split alone",
         )

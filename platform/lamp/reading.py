@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from lamp.bounds import QUESTIONS
 from lamp.catalogue import CATALOGUE
@@ -132,12 +132,23 @@ class Questions(Iterator[Question]):
         return self._rows.size
 
     @property
+    def ids(self) -> SeenIds:
+        """The ids handed out so far."""
+        return self._seen
+
+    @property
     def count(self) -> int:
         """Questions handed out so far."""
         return self._rows.row
 
     def close(self) -> None:
         self._rows.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __next__(self) -> Question:
         try:

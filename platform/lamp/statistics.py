@@ -12,6 +12,7 @@ from typing import Any
 from lamp.golds import golds_for_unknown_questions, questions_without_gold, read_golds
 from lamp.problems import IDS_SHOWN
 from lamp.reading import Separation, read_questions
+from lamp.row_ids import SeenIds
 from lamp.tasks import Task
 
 
@@ -93,30 +94,31 @@ def split_statistics(
     """
     reader = read_questions(questions, task=task, separation=separation)
     told = SplitStatistics(reader.task, reader.separation)
-    # Hashes of ids, so that a file of a million questions stays small in memory.
+    # Hashes of ids, so that a file of very many questions stays small in memory.
     users: set[int] = set()
-    asked: set[int] = set()
     for question in reader:
         told.profile_entries.add(len(question.profile))
         told.input_words.add(len(question.input.split()))
-        users.add(hash(question.user_id if question.user_id is not None else question.id))
-        asked.add(hash(question.id))
-    told.questions, told.users, told.ignored_fields = reader.count, len(users), reader.ignored_fields
+        if question.user_id is not None:
+            users.add(hash(question.user_id))
+    told.questions, told.ignored_fields = reader.count, reader.ignored_fields
+    told.users = len(users) if reader.separation == "time" else reader.count
     if outputs is not None:
-        _read_outputs(told, outputs, asked, ids=lambda: _ids(questions, reader.task, reader.separation))
+        _read_outputs(told, outputs, reader.ids, ids=lambda: _ids(questions, reader.task, reader.separation))
     return told
 
 
 def _read_outputs(
-    told: SplitStatistics, outputs: str | os.PathLike[str], asked: set[int], *, ids: Callable[[], Iterator[str]]
+    told: SplitStatistics, outputs: str | os.PathLike[str], asked: SeenIds, *, ids: Callable[[], Iterator[str]]
 ) -> None:
     name = os.path.basename(outputs)
     answered: set[int] = set()
-    unknown, unknown_ids = 0, []
+    unknown = 0
+    unknown_ids: list[str] = []
     for gold in read_golds(outputs, task=told.task).items:
         told.output_words.add(len(gold.output.split()))
         answered.add(hash(gold.id))
-        if hash(gold.id) not in asked:
+        if gold.id not in asked:
             unknown += 1
             if len(unknown_ids) < IDS_SHOWN:
                 unknown_ids.append(gold.id)

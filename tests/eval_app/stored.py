@@ -44,16 +44,16 @@ def a_base_model() -> BaseModel:
     return ensure_base_model(name="some/t5", revision="1")
 
 
-def start(split: DatasetSplit, methods: str = "none,rag:bm25", **changed: Any) -> Experiment:
-    """Start an experiment on the dataset of `split`."""
+def start(found: DatasetSplit, /, methods: str = "none,rag:bm25", **changed: Any) -> Experiment:
+    """Start an experiment on the dataset of a split."""
     asked: dict[str, Any] = {
-        "workspace": split.dataset.workspace,
+        "workspace": found.dataset.workspace,
         "name": "first",
-        "dataset": split.dataset,
-        "split": split.split,
+        "dataset": found.dataset,
+        "split": found.split,
         "tasks": None,
         "methods": parse_methods(methods),
-        "base_model": a_base_model(),
+        "base_model": changed.get("base_model") or small_t5(),
         "encoder": None,
         "documents_wanted": 2,
         "hyperparameters": HYPERPARAMETERS,
@@ -64,8 +64,6 @@ def start(split: DatasetSplit, methods: str = "none,rag:bm25", **changed: Any) -
         "versions": {"torch": "2"},
         "hardware": {"cores": 2},
     }
-    if "base_model" not in changed:
-        changed["base_model"] = small_t5()
     return start_experiment(**{**asked, **changed})
 
 
@@ -92,7 +90,9 @@ def answered_run(split: DatasetSplit, outputs: Sequence[str], *, method: str = "
     return run
 
 
-def ended(split: DatasetSplit, runs: Mapping[str, Run | str], *, name: str = "first", **configuration: Any) -> Experiment:
+def ended(
+    split: DatasetSplit, runs: Mapping[str, Run | str], *, name: str = "first", **configuration: Any
+) -> Experiment:
     """An experiment with these columns (a run, or why there is none) that has its report."""
     settings = {"seed": 0, "user_limit": None, "reference": False, "splits": {split.task: split.pk}, **configuration}
     experiment = Experiment.objects.create(

@@ -98,7 +98,7 @@ class TestPredictions:
         assert raised.value.returncode == 2
 
     def test_a_place_that_cannot_be_written_is_named(self, experiment, tmp_path):
-        with pytest.raises(CommandError, match="missing/out.json cannot be written: No such file") as raised:
+        with pytest.raises(CommandError, match=r"missing/out\.json cannot be written: No such file") as raised:
             export(tmp_path / "missing" / "out.json")
         assert raised.value.returncode == 2
 

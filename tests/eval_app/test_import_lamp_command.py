@@ -18,7 +18,12 @@ GOOD = [tweet_question("1")]
 
 
 def refused(tmp_path, questions=GOOD, golds=None, **more) -> str:
-    arguments = {"workspace": "lab", "dataset": "lamp", "split": "dev", "questions": str(tmp_path / "dev_questions.json")}
+    arguments = {
+        "workspace": "lab",
+        "dataset": "lamp",
+        "split": "dev",
+        "questions": str(tmp_path / "dev_questions.json"),
+    }
     if questions is not None:
         write(tmp_path / "dev_questions.json", questions)
     if golds is not None:

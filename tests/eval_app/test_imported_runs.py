@@ -10,7 +10,7 @@ from eval_app.reports import experiment_table
 from eval_app.table import table_as_json
 from lamp.catalogue import get_task
 from lamp.metrics import evaluate
-from tests.eval_app.stored import answered_run, ended
+from tests.eval_app.stored import a_base_model, answered_run, ended, start
 
 GOLDS = {"100": "rain on my roses again", "101": "my bike loves the muddy trail", "102": "garden gloves gone again"}
 ANSWERS = {"100": "rain on my roses", "101": "my bike", "102": "gone again"}
@@ -101,7 +101,7 @@ def test_the_same_answers_in_another_order_and_file_are_the_same(experiment, wri
 def test_other_answers_under_the_same_label_are_refused(experiment, write):
     bring_in(write())
     before = stored()
-    with pytest.raises(CommandError, match="“mine” stands for other predictions of LaMP-7.*another label") as raised:
+    with pytest.raises(CommandError, match=r"“mine” stands for other predictions of LaMP-7.*another label") as raised:
         bring_in(write({**ANSWERS, "100": "something else"}))
     assert raised.value.returncode == 2
     assert stored() == before
@@ -220,10 +220,19 @@ def test_an_experiment_that_is_still_running_shows_them_when_it_ends(experiment,
     bring_in(write())
     experiment.refresh_from_db()
     assert experiment.report is None
-    from tests.eval_app.stored import a_base_model
-
     experiment.configuration |= {**configuration, "base_model_id": a_base_model().pk, "parameters": {}}
     experiment.save()
     advance_experiment(experiment_id=experiment.pk)
+    assert list(cells(experiment)) == ["none", "imported:mine"]
+    assert experiment.state == "done"
+
+
+def test_the_experiment_goes_on_with_them(dev, write, in_process):
+    """The command that ran the experiment, given again, leaves the imported column where it is."""
+    experiment = start(dev, "none")
+    in_process()
+    bring_in(write())
+    start(dev, "none", reference=True)
+    in_process()
     assert list(cells(experiment)) == ["none", "imported:mine"]
     assert experiment.state == "done"

@@ -51,7 +51,12 @@ def test_a_question_keeps_its_profile_as_in_the_file_repetitions_included(order)
     profile = [{"id": "a", "text": odd}, {"id": "b", "text": "plain"}, {"id": 'c"\\', "text": odd}]
     import_split(order([tweet_question(7, profile=profile, input="It is: " + odd)], outputs("LaMP_7", {"7": odd})))
     question = Question.objects.get()
-    assert (question.external_id, question.id_is_integer, question.input, question.gold) == ("7", True, "It is: " + odd, odd)
+    assert (question.external_id, question.id_is_integer, question.input, question.gold) == (
+        "7",
+        True,
+        "It is: " + odd,
+        odd,
+    )
     assert question.entry_ids == ["a", "b", 'c"\\']
     texts = Document.objects.in_bulk(question.document_ids)
     assert [texts[pk].fields for pk in question.document_ids] == [{"text": odd}, {"text": "plain"}, {"text": odd}]
@@ -170,7 +175,11 @@ def test_an_empty_profile_still_makes_a_person(order):
         ([tweet_question("1")], {"task": "LaMP_7", "golds": {"1": "x"}}, 'field "golds": is not a list'),
         ([tweet_question("1")], {"task": "LaMP_7"}, 'field "golds": is missing'),
         ([tweet_question("1")], [1], "a list where an object"),
-        ([tweet_question("1")], b'{"task": "LaMP_7", "golds": [{"id": "1", "output": "\xff', "bytes that are not UTF-8"),
+        (
+            [tweet_question("1")],
+            b'{"task": "LaMP_7", "golds": [{"id": "1", "output": "\xff',
+            "bytes that are not UTF-8",
+        ),
     ],
 )
 def test_a_bad_file_leaves_nothing_behind(order, questions, golds, expected):
@@ -200,7 +209,7 @@ def test_progress_tells_the_bytes_read(order):
     size = asked.questions.path.stat().st_size
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert {total for _, total, _ in told} == {size}
-    assert told[-1] == (size, size, "storing 200 questions")
+    assert told[-1] == (size, size, "committing")
 
 
 @pytest.fixture

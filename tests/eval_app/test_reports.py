@@ -21,9 +21,7 @@ class TestScoring:
     def test_a_run_scores_as_its_exported_files_would(self, dev):
         run = answered_run(dev, BETTER)
         ids = ["100", "101", "102"]
-        expected = evaluate(
-            get_task("LaMP-7"), dict(zip(ids, BETTER, strict=True)), dict(zip(ids, GOLDS, strict=True))
-        )
+        expected = evaluate(get_task("LaMP-7"), dict(zip(ids, BETTER, strict=True)), dict(zip(ids, GOLDS, strict=True)))
         assert run.metrics == expected
         run.refresh_from_db()
         assert (run.state, run.metrics) == ("done", expected)
@@ -32,9 +30,7 @@ class TestScoring:
         answered_run(dev, BETTER)
         stored = Prediction.objects.order_by("question__position").values_list("scores", flat=True)
         task = get_task("LaMP-7")
-        assert list(stored) == [
-            sample_scores(task, said, wanted) for said, wanted in zip(BETTER, GOLDS, strict=True)
-        ]
+        assert list(stored) == [sample_scores(task, said, wanted) for said, wanted in zip(BETTER, GOLDS, strict=True)]
 
     def test_scoring_again_changes_nothing(self, dev):
         run = answered_run(dev, BETTER)
@@ -96,7 +92,10 @@ class TestImprovements:
         one, two, three, *_ = tweets_of(alice)
         asked = [Asked(alice, "a: b", "c", [one, two, three]), Asked(alice, "a: d", "e", [one])]
         split = split_of(asked, dataset="sizes")
-        ended(split, {"none": answered_run(split, ["", ""]), "rag:bm25": answered_run(split, ["c", "e"], method="rag:bm25")})
+        ended(
+            split,
+            {"none": answered_run(split, ["", ""]), "rag:bm25": answered_run(split, ["c", "e"], method="rag:bm25")},
+        )
         assert self.of(alice).profile_size == 2.0
 
     def test_less_error_is_better(self, alice):
@@ -139,7 +138,9 @@ class TestTable:
 
     def test_one_run_may_stand_in_two_columns(self, dev):
         run = answered_run(dev, BETTER, method="rag:bm25")
-        cells = rows(ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": run, "rag:best": run}))["rouge-L"]["cells"]
+        cells = rows(ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": run, "rag:best": run}))["rouge-L"][
+            "cells"
+        ]
         assert cells["rag:best"] == cells["rag:bm25"]
 
     def test_without_a_baseline_nothing_is_compared(self, dev):

@@ -79,19 +79,37 @@ def test_concurrent_claims_never_overlap(kind_of):
     assert sorted(taken) == made
 
 
-def test_a_hundred_thousand_jobs_are_stored_in_seconds_and_claims_stay_fast(kind_of, broker):
-    kind = kind_of(finish_all, batch_size=8, batch_by="base")
-    began = time.monotonic()
-    made = enqueue_many(JobSpec(kind=kind.name, payload={"base": n % 1000}) for n in range(100_000))
-    assert time.monotonic() - began < 20
-    assert (len(made), made == sorted(made), broker.llen("cpu")) == (100_000, True, 1)
+def median_seconds_of_claims(kind):
     times = []
-    for _ in range(30):
+    for _ in range(20):
         began = time.perf_counter()
         batch = claims.claim(kind)
         times.append(time.perf_counter() - began)
-        assert len({taken.payload["base"] for taken in batch}) == 1
-    assert sorted(times)[15] < 0.05
+        assert len(batch) == kind.batch_size
+    return sorted(times)[10]
+
+
+def test_a_hundred_thousand_jobs_are_stored_in_seconds_and_claims_stay_fast(kind_of, broker):
+    """Even though the table was last analysed when all of its jobs were done, as it mostly is."""
+    plain, keyed = kind_of(finish_all, batch_size=8), kind_of(finish_all, batch_size=8, batch_by="base")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO jobs_job (kind, payload, origin, priority, batch_key, alone, state, attempts, max_attempts,
+                                     cancel_requested, progress_message, error_type, error_message, error_trace,
+                                     finished_at)
+               SELECT 'test.old', '{}', '', 0, '', false, 'done', 1, 3, false, '', '', '', '', now()
+                 FROM generate_series(1, 5000)"""
+        )
+        cursor.execute("ANALYZE jobs_job")
+    began = time.monotonic()
+    made = enqueue_many(
+        JobSpec(kind=kind.name, payload={"base": n % 1000}) for n in range(50_000) for kind in (plain, keyed)
+    )
+    assert time.monotonic() - began < 30
+    assert (len(made), made == sorted(made), broker.llen("cpu")) == (100_000, True, 2)
+    # A scan and sort of all that waits takes 0.1 to 0.4 s.
+    assert median_seconds_of_claims(plain) < 0.05
+    assert median_seconds_of_claims(keyed) < 0.05
 
 
 def test_a_batch_gathers_for_a_short_while(kind_of):

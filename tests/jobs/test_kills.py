@@ -1,4 +1,4 @@
-"""Two thousand jobs, four worker processes, random kills, an emptied broker, cut connections: none lost, one recorded effect each."""
+"""Two thousand jobs, four workers, kills, an emptied broker, cut connections: none lost, one recorded effect each."""
 
 import random
 import time

@@ -2,10 +2,12 @@ import json
 import os
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from lamp.catalogue import CATALOGUE, get_task
 from lamp.problems import LampProblem
 from lamp.reading import ProfileEntry, read_questions, recognise_separation, recognise_task
-
 from tests.lamp.lamp_files import headline_input, headline_question, tweet_question, write
 
 LONG = "x" * (1 << 20) + "x"
@@ -64,8 +66,8 @@ def test_fields_that_the_task_does_not_know_are_left_out_and_counted(tmp_path):
 
 @pytest.mark.parametrize("task", CATALOGUE.values(), ids=lambda task: task.key)
 def test_every_task_is_recognised_by_its_own_input_and_fields(tmp_path, task):
-    values = {name: "1" for name in task.input.fields}
-    entry = {name: "1" for name in task.fields} | {"id": "1"}
+    values = dict.fromkeys(task.input.fields, "1")
+    entry = dict.fromkeys(task.fields, "1") | {"id": "1"}
     path = write(tmp_path / "q.json", [{"id": "1", "input": task.input.fill(values), "profile": [entry]}])
     assert recognise_task(path) == task
     assert [question.id for question in read_questions(path)] == ["1"]
@@ -214,16 +216,40 @@ def test_a_file_of_many_questions_is_read_in_flat_memory(tmp_path):
     path = tmp_path / "q.json"
     with path.open("w") as file:
         file.write("[")
-        for number in range(2000):
+        for number in range(600):
             file.write((",\n" if number else "") + row.replace("ID", str(number)))
         file.write("]")
     tracemalloc.start()
     count = sum(1 for _ in read_questions(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert count == 2000
-    assert path.stat().st_size > 20_000_000
+    assert count == 600
+    assert path.stat().st_size > 6_000_000
     assert peak < 3_000_000
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_file_damaged_anywhere_is_read_or_refused_and_nothing_else(tmp_path, data):
+    odd = [{"id": 1, "text": 'a "b" \\ 😀 \ud7ff', "date": "2017-01-07"}, {"id": "2", "text": ""}]
+    good = json.dumps(
+        [tweet_question("1", profile=odd), tweet_question(2)], ensure_ascii=data.draw(st.booleans())
+    ).encode()
+    start = data.draw(st.integers(0, len(good)))
+    end = data.draw(st.integers(start, min(len(good), start + 4)))
+    piece = data.draw(
+        st.binary(max_size=4) | st.sampled_from([b'"', b"[", b"}", b"\\u0000", b"\\ud800", b"1e999", b"\\"])
+    )
+    path = write(tmp_path / "q.json", good[:start] + piece + good[end:])
+    questions, refusal = [], ""
+    try:
+        questions = list(read_questions(path))
+    except LampProblem as problem:
+        refusal = str(problem)
+    assert "\n" not in refusal
+    for question in questions:
+        json.dumps([question.input, *(entry.fields for entry in question.profile)]).encode()
+        assert "\0" not in question.input
 
 
 def test_a_headline_question_needs_its_marker(tmp_path):

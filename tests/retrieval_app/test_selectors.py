@@ -7,9 +7,7 @@ from tests.retrieval_app.vectors import an_encoder, embed, vectors
 
 def unembedded(end_user, encoder, *, workspace=None, task=TWEETS):
     return list(
-        unembedded_documents(
-            workspace=workspace or end_user.workspace, end_user=end_user, task=task, encoder=encoder
-        )
+        unembedded_documents(workspace=workspace or end_user.workspace, end_user=end_user, task=task, encoder=encoder)
     )
 
 
@@ -55,9 +53,7 @@ def test_whose_documents_wait_and_how_many(alice, bob, mallory):
 def test_nobody_waits_once_all_is_embedded(alice):
     encoder = an_encoder()
     embed(alice, tweets_of(alice), encoder)
-    assert (
-        end_users_to_embed(workspace=alice.workspace, end_user_ids=[alice.pk], task=TWEETS, encoder=encoder) == []
-    )
+    assert end_users_to_embed(workspace=alice.workspace, end_user_ids=[alice.pk], task=TWEETS, encoder=encoder) == []
 
 
 def test_inner_products_are_those_of_the_vectors(alice):

@@ -90,8 +90,8 @@ class TestRecency:
         found = best(alice, "recency", count=3)
         assert [one.document.fields["date"] for one in found] == ["2019-06-02", "2019-04-11", "2019-03-01"]
 
-    def test_scores_fall_from_n_to_1(self, alice):
-        assert [one.score for one in best(alice, "recency", count=10)] == [5.0, 4.0, 3.0, 2.0, 1.0]
+    def test_a_score_counts_the_older_dates(self, alice):
+        assert [one.score for one in best(alice, "recency", count=10)] == [4.0, 3.0, 2.0, 1.0, 0.0]
 
     def test_of_equal_dates_the_later_document_comes_first(self, workspace):
         user = person(workspace, "dated", [{"text": text, "date": "2019"} for text in "abc"])
@@ -191,9 +191,7 @@ def test_vectors_of_another_shape_are_refused(alice, shape):
 
 def test_another_users_document_is_not_embedded_as_ones_own(alice, bob):
     with pytest.raises(ValueError, match="another end user"):
-        store_embeddings(
-            end_user=alice, encoder=an_encoder(), documents=tweets_of(bob), vectors=vectors(len(OF_BOB))
-        )
+        store_embeddings(end_user=alice, encoder=an_encoder(), documents=tweets_of(bob), vectors=vectors(len(OF_BOB)))
     assert not Embedding.objects.exists()
 
 

@@ -19,9 +19,7 @@ def vectors(count: int, *, seed: int = 0, dimension: int = DIMENSION) -> NDArray
     return np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
 
 
-def embed(
-    end_user: EndUser, documents: list[Document], encoder: Encoder, *, seed: int = 0
-) -> NDArray[np.float32]:
+def embed(end_user: EndUser, documents: list[Document], encoder: Encoder, *, seed: int = 0) -> NDArray[np.float32]:
     """Give each document a vector; the vectors."""
     made = vectors(len(documents), seed=seed, dimension=encoder.dimension)
     store_embeddings(end_user=end_user, encoder=encoder, documents=documents, vectors=made)

@@ -1,16 +1,18 @@
 """The import as a job: files in the object store, progress while it runs, sources gone when it has ended."""
 
 import time
+from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from common.objects import get_store
 from eval_app.import_requests import request_import
+from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import DatasetSplit, Question
 from jobs.models import Job, State
-from jobs.runner import run_waiting
+from jobs.runner import claim_batch, run_batch, run_waiting
 from jobs.services import cancel
 from tests.lamp.lamp_files import outputs, tweet_question, write
 from users_app.models import Workspace
@@ -82,48 +84,65 @@ def test_sources_that_are_gone_fail_the_job_with_the_reason(requested):
     )
 
 
-def test_progress_is_seen_while_the_transaction_is_open(requested):
-    profile = [{"id": str(n), "text": f"word {n} " * 20} for n in range(100)]
-    job = requested([tweet_question(str(n), profile=profile) for n in range(600)])
-    seen = []
+@pytest.fixture
+def held_up():
+    """Runs the waiting import in a thread and holds it up before it stores, with its transaction open."""
 
-    def run():
+    @contextmanager
+    def hold():
+        [job] = claim_batch(IMPORT_DATASET)
+
+        def run():
+            try:
+                run_batch(IMPORT_DATASET, [job])
+            finally:
+                connections.close_all()
+
+        thread = Thread(target=run)
+        other = connection.copy()
+        other.set_autocommit(False)
         try:
-            run_waiting(["import_dataset"])
+            with other.cursor() as cursor:
+                cursor.execute("LOCK TABLE users_app_enduser IN SHARE MODE")
+            thread.start()
+            yield job
         finally:
-            connections.close_all()
+            other.rollback()
+            other.close()
+        thread.join()
 
-    thread = Thread(target=run)
-    thread.start()
-    while thread.is_alive():
-        job.refresh_from_db()
-        if job.state == State.RUNNING and job.progress_done:
-            seen.append((0 < job.progress_done <= job.progress_total, job.progress_message, Question.objects.count()))
+    return hold
+
+
+def until(condition, *, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-    thread.join()
+
+
+def test_progress_is_seen_while_the_transaction_is_open(requested, held_up, tmp_path):
+    job = requested([tweet_question(str(n)) for n in range(300)])
+
+    def storing():
+        job.refresh_from_db()
+        return job.progress_message == "storing 300 questions"
+
+    with held_up():
+        until(storing)
+        size = (tmp_path / "dev_questions.json").stat().st_size
+        assert (job.state, job.progress_done, job.progress_total) == (State.RUNNING, size, size)
+        assert not DatasetSplit.objects.exists()
     job.refresh_from_db()
     assert job.state == State.DONE
-    assert seen
-    assert all(sensible and message and questions == 0 for sensible, message, questions in seen)
+    assert Question.objects.count() == 300
 
 
-def test_a_cancelled_import_leaves_nothing_behind(requested):
-    profile = [{"id": str(n), "text": f"word {n} " * 20} for n in range(100)]
-    job = requested([tweet_question(str(n), profile=profile) for n in range(600)])
-
-    def run():
-        try:
-            run_waiting(["import_dataset"])
-        finally:
-            connections.close_all()
-
-    thread = Thread(target=run)
-    thread.start()
-    while not job.progress_done:
-        job.refresh_from_db()
-        time.sleep(0.02)
-    cancel(job.pk)
-    thread.join()
+def test_a_cancelled_import_leaves_nothing_behind(requested, held_up):
+    job = requested([tweet_question(str(n)) for n in range(300)])
+    with held_up() as claimed:
+        cancel(job.pk)
+        until(lambda: claimed.cancel_requested)
     job.refresh_from_db()
     assert job.state == State.CANCELLED
     assert not DatasetSplit.objects.exists()

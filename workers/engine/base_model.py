@@ -9,17 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer, MT5ForConditionalGeneration, T5ForConditionalGeneration
+from transformers import AutoConfig, AutoTokenizer, MT5ForConditionalGeneration, T5ForConditionalGeneration
 
 from workers.engine.lora import LoraProjections
-from workers.engine.sources import (
-    ModelRefused,
-    fetch,
-    folder_state,
-    is_folder,
-    load_config,
-    loaded_revision,
-)
+from workers.engine.sources import ModelRefused, folder_state, settle
 
 _FAMILY: dict[str, Any] = {"t5": T5ForConditionalGeneration, "mt5": MT5ForConditionalGeneration}
 # The share of a GPU's free memory that weights may take before they are spread over several GPUs.
@@ -106,40 +99,31 @@ def load_base_model(
         ModelUnavailable: no such folder, and no hub with such a name in reach.
         ModelRefused: not of the T5 family, no safetensors, or a folder whose digest differs.
     """
-    config = load_config(name_or_path, revision=revision)
+    source = settle(name_or_path, revision=revision)
+    config = source.load(AutoConfig.from_pretrained)
     family = _FAMILY.get(config.model_type)
     if family is None:
         raise ModelRefused(
             f"{name_or_path} is a {config.model_type} model; base models are of the T5 family ({', '.join(_FAMILY)})."
         )
-    exact_revision = loaded_revision(name_or_path, revision=revision, config=config)
-    hub_revision = None if is_folder(name_or_path) else exact_revision
     dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
-    placement: dict[str, Any] = {}
-    if device == "auto" or (device == "cuda" and not _fits_one_gpu(family, config, dtype)):
-        placement["device_map"] = "auto"
-    model: Any = fetch(
-        lambda: family.from_pretrained(
-            name_or_path, revision=hub_revision, use_safetensors=True, trust_remote_code=False, dtype=dtype, **placement
-        ),
-        name_or_path=name_or_path,
-        revision=hub_revision,
-    )
-    if not placement:
+    spread = device == "auto" or (device == "cuda" and not _fits_one_gpu(family, config, dtype))
+    placement = {"device_map": "auto"} if spread else {}
+    model = source.load(family.from_pretrained, use_safetensors=True, dtype=dtype, **placement)
+    if not spread:
         model = model.to(device)
-    tokenizer = fetch(
-        lambda: AutoTokenizer.from_pretrained(name_or_path, revision=hub_revision, trust_remote_code=False),
-        name_or_path=name_or_path,
-        revision=hub_revision,
-    )
-    return wrap(model, tokenizer, name=name or name_or_path, revision=exact_revision, device=device)
+    tokenizer = source.load(AutoTokenizer.from_pretrained)
+    return wrap(model, tokenizer, name=name or name_or_path, revision=source.revision, device=device)
 
 
 def wrap(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = "cpu") -> BaseModel:
     """Freeze a T5 that is in memory already, and attach LoRA's hooks to it.
 
-    Raises ModelRefused where the tokenizer does not end a text with the model's end token.
+    Raises ModelRefused where the tokenizer does not end a text with the model's end token, or where weights were left
+    on no device because the GPUs are full.
     """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ModelRefused(f"{name} does not fit the memory of the GPUs: use more of them, or a smaller model.")
     model.eval()
     model.requires_grad_(False)
     _align(model)

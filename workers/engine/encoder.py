@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from workers.engine.batches import padded, token_ids
-from workers.engine.sources import ModelRefused, fetch, is_folder, load_config, loaded_revision
+from workers.engine.sources import ModelRefused, settle
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,31 +37,17 @@ def load_encoder(
     Raises:
         ModelUnavailable, ModelRefused: as `load_base_model` does.
     """
-    config = load_config(name_or_path, revision=revision)
+    source = settle(name_or_path, revision=revision)
+    config = source.load(AutoConfig.from_pretrained)
     if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
         raise ModelRefused(f"{name_or_path} is a {config.model_type} model; an encoder such as BERT is needed.")
-    folder = is_folder(name_or_path)
-    if folder and not list(Path(name_or_path).glob("*.safetensors")):
+    if source.in_folder and not list(Path(name_or_path).glob("*.safetensors")):
         raise ModelRefused(f"The folder {name_or_path} holds no safetensors; other weight files are not read.")
-    exact_revision = loaded_revision(name_or_path, revision=revision, config=config)
-    hub_revision = None if folder else exact_revision
-    model: Any = fetch(
-        lambda: AutoModel.from_pretrained(
-            name_or_path,
-            revision=hub_revision,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            use_safetensors=True if folder else None,
-        ),
-        name_or_path=name_or_path,
-        revision=hub_revision,
+    model = source.load(
+        AutoModel.from_pretrained, dtype=torch.float32, use_safetensors=True if source.in_folder else None
     )
-    tokenizer: Any = fetch(
-        lambda: AutoTokenizer.from_pretrained(name_or_path, revision=hub_revision, trust_remote_code=False),
-        name_or_path=name_or_path,
-        revision=hub_revision,
-    )
-    return wrap_encoder(model.to(device), tokenizer, name=name or name_or_path, revision=exact_revision, device=device)
+    tokenizer = source.load(AutoTokenizer.from_pretrained)
+    return wrap_encoder(model.to(device), tokenizer, name=name or name_or_path, revision=source.revision, device=device)
 
 
 def wrap_encoder(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = "cpu") -> Encoder:
@@ -89,8 +75,9 @@ def encode(
     """The mean of each text's last hidden states over its tokens, [texts, dimension] float32.
 
     Args:
-        exact: encode one text a pass, so that its vector does not depend on its neighbours to the byte. Where not
-            given: on a CPU yes, where it costs next to nothing; on a GPU no.
+        exact: encode one text a pass, so that its vector does not depend on its neighbours to the byte (padding, and
+            the number of rows of a matrix product, change last digits). Where not given: yes on a CPU, where it costs
+            little with any model but a tiny one (docs/decisions/0004-engine.md); no on a GPU.
         batch_size: texts a pass where not exact; they are sorted by length.
     """
     exact = encoder.device == "cpu" if exact is None else exact

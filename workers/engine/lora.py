@@ -226,8 +226,14 @@ class _Pass:
         prepared = inputs.to(device=weight.device, dtype=weight.dtype)
         if self.dropout is None:
             return prepared
-        keep = self.dropout.keep(index, length=prepared.shape[1], features=prepared.shape[2], device=prepared.device)
-        return prepared * keep
+        kept = self.dropout.kept(
+            index,
+            length=prepared.shape[1],
+            features=prepared.shape[2],
+            device=prepared.device,
+            dtype=prepared.dtype,
+        )
+        return prepared * kept
 
 
 class _OneSlot(_Pass):

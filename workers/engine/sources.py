@@ -1,16 +1,25 @@
 """Where a model comes from: a folder on this machine, or a name on the hub; and what exactly was loaded."""
 
 import hashlib
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from transformers import AutoConfig
+from transformers.utils import cached_file, extract_commit_hash
+from transformers.utils.logging import disable_progress_bar
+
+# Where a hub model has no safetensors, transformers would have a bot open a pull request at its repository.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+# Loading runs in workers and commands that show progress of their own.
+disable_progress_bar()
 
 Loaded = TypeVar("Loaded")
 
 # What can change a loaded model; a README cannot.
 _MODEL_FILES = (".json", ".safetensors", ".model", ".txt", ".jinja")
+_CONFIG_FILE = "config.json"
 _CHUNK = 1 << 20
 
 
@@ -60,34 +69,58 @@ def _model_files(folder: Path) -> list[Path]:
     ]
 
 
-def load_config(name_or_path: str, *, revision: str | None) -> Any:
-    """The model's configuration; code from the hub is never run.
+@dataclass(frozen=True)
+class Source:
+    """A model whose contents are settled: `revision` is a folder's digest or the hub's commit."""
 
-    Raises ModelUnavailable where there is neither such a folder nor a reachable hub with such a name.
+    name_or_path: str
+    revision: str
+    in_folder: bool
+
+    def load(self, loader: Callable[..., Any], **settings: Any) -> Any:
+        """Call a `from_pretrained` for exactly this revision; code that comes with a model is never run."""
+        revision = None if self.in_folder else self.revision
+        return fetch(
+            lambda: loader(self.name_or_path, revision=revision, trust_remote_code=False, **settings),
+            name_or_path=self.name_or_path,
+            revision=revision,
+        )
+
+
+def settle(name_or_path: str, *, revision: str | None) -> Source:
+    """Find a model and what exactly it is now, so that all its files are then loaded from the same state.
+
+    Args:
+        revision: a branch, tag or commit of the hub (a commit is recorded even where none is given), or the digest
+            that a folder must have.
+
+    Raises:
+        ModelUnavailable: there is neither such a folder nor a reachable hub with such a name.
+        ModelRefused: the folder is not the one that was asked for.
     """
-    if is_folder(name_or_path) and not (Path(name_or_path) / "config.json").is_file():
-        raise ModelUnavailable(f"The folder {name_or_path} holds no config.json: it is no Hugging Face model folder.")
-    return fetch(
-        lambda: AutoConfig.from_pretrained(name_or_path, revision=revision, trust_remote_code=False),
+    if is_folder(name_or_path):
+        return _settle_folder(name_or_path, revision=revision)
+    path = fetch(
+        lambda: cached_file(name_or_path, _CONFIG_FILE, revision=revision),
         name_or_path=name_or_path,
         revision=revision,
     )
-
-
-def loaded_revision(name_or_path: str, *, revision: str | None, config: Any) -> str:
-    """What was loaded: a folder's digest, or the hub's commit hash even where a branch was asked for."""
-    if is_folder(name_or_path):
-        digest = folder_revision(Path(name_or_path))
-        if revision is not None and revision != digest:
-            raise ModelRefused(
-                f"The folder {name_or_path} has changed: its digest is {digest}, but {revision} was asked for. "
-                "Restore the files, or register the folder as a new revision."
-            )
-        return digest
-    commit = getattr(config, "_commit_hash", None)
+    commit = extract_commit_hash(path, None)
     if commit is None:
         raise ModelUnavailable(f"The hub gave no commit hash for {name_or_path}: its revision cannot be recorded.")
-    return str(commit)
+    return Source(name_or_path, commit, in_folder=False)
+
+
+def _settle_folder(path: str, *, revision: str | None) -> Source:
+    if not (Path(path) / _CONFIG_FILE).is_file():
+        raise ModelUnavailable(f"The folder {path} holds no {_CONFIG_FILE}: it is no Hugging Face model folder.")
+    digest = folder_revision(Path(path))
+    if revision is not None and revision != digest:
+        raise ModelRefused(
+            f"The folder {path} has changed: its digest is {digest}, but {revision} was asked for. "
+            "Restore the files, or register the folder as a new revision."
+        )
+    return Source(path, digest, in_folder=True)
 
 
 def fetch(load: Callable[[], Loaded], *, name_or_path: str, revision: str | None) -> Loaded:

@@ -24,10 +24,13 @@ from workers.engine.lora import LoraSlots
 from workers.engine.optimizer import SlotAdamW, linear_schedule
 from workers.engine.token_loss import summed_token_loss
 
-# Counts up whenever the same inputs would give another adapter than before.
-ENGINE_VERSION = "1"
-
 OnStep = Callable[[int, int, float], None]
+
+
+class TrainingDiverged(ValueError):
+    """The loss stopped being finite: the settings do not suit the base model."""
+
+    safe_message = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,8 @@ def train_adapter(
     nothing is active (docs/decisions/0004-engine.md). An exception of `on_step(done, total, loss)` ends the training.
 
     Raises:
-        ValueError: there are no pairs, or the loss stops being finite.
+        ValueError: there are no pairs.
+        TrainingDiverged: the loss stops being finite; a smaller learning rate may help.
     """
     if not pairs:
         raise ValueError("an adapter needs at least one training pair")
@@ -112,7 +116,7 @@ def _train(
             step = len(curve)
             loss = _accumulate(base, slots, [tokens[index] for index in chosen], hyperparameters, seed=seed, step=step)
             if not math.isfinite(loss):
-                raise ValueError(f"the loss is not finite at step {step + 1} of {total}")
+                raise TrainingDiverged(f"the loss is not finite at step {step + 1} of {total}")
             factor = linear_schedule(step, total=total, warmup_ratio=hyperparameters.warmup_ratio)
             optimizer.step(0, learning_rate=hyperparameters.learning_rate * factor, hyperparameters=hyperparameters)
             curve.append(loss)

@@ -10,9 +10,9 @@ from lamp.json_objects import write_json_object
 from lamp.reading import read_questions
 from retrieval_app.prompts import Tokenizer, build_prompt
 from workers.lamp_commands.arguments import SMALL, add_encoder, add_out, add_questions, at_least
-from workers.quietness import quieten_transformers
 from workers.lamp_commands.rankers import RETRIEVERS, Ranker, make_ranker
 from workers.lamp_commands.ranks_files import read_ranks
+from workers.quietness import quieten_transformers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

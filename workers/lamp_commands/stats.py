@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lamp.statistics import split_statistics
-
 from workers.lamp_commands.arguments import add_questions
 
 

@@ -45,6 +45,7 @@ of the synthetic LaMP benchmark (`lamp.synthetic`) and can use profile entries t
 Dev questions of `manage.py lamp synthesize --users {users} --seed {MEASURED_SEED}`, 4 beams. *none*: the
 question alone. *rag:bm25*: with four documents of the user. *stranger*: with four documents of another user.
 *In form*: the share of answers without a profile that have the task's form.
+About 50 questions a task, so differences of a few hundredths mean nothing.
 
 {_table(measured)}
 

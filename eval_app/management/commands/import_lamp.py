@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from common import terminal
 from common.objects import ObjectStoreError
 from eval_app.import_requests import ImportRefused, check_names, request_import
+from eval_app.importing import Order, Source, find_standing
 from eval_app.models import DatasetSplit
 from jobs.local import local_workers
 from jobs.models import Job, State
@@ -38,7 +39,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = terminal.console()
-        questions, outputs = Path(options["questions"]), options["outputs"] and Path(options["outputs"])
+        questions = Path(options["questions"])
+        outputs = Path(options["outputs"]) if options["outputs"] else None
         try:
             task = get_task(options["task"]) if options["task"] else None
             check_names(workspace=options["workspace"], dataset=options["dataset"], split=options["split"])
@@ -52,6 +54,20 @@ class Command(BaseCommand):
             workspace, made = ensure_workspace(slug=options["workspace"])
             if made:
                 console.print(f"Made the workspace “{workspace.slug}”", highlight=False)
+            standing = find_standing(
+                Order(
+                    workspace=workspace,
+                    dataset=options["dataset"],
+                    split=options["split"],
+                    questions=Source(questions, questions.name),
+                    outputs=Source(outputs, outputs.name) if outputs else None,
+                    task=told.task,
+                    separation=told.separation,
+                )
+            )
+            if standing is not None:
+                _tell(standing.as_dict(), console)
+                return
             with local_workers(queues=("cpu",), concurrency=1):
                 job = request_import(
                     workspace=workspace,
@@ -68,7 +84,11 @@ class Command(BaseCommand):
             raise CommandError(str(problem), returncode=2) from None
         except ObjectStoreError as problem:
             raise CommandError(str(problem)) from None
-        _tell(job, console)
+        if job.state != State.DONE:
+            # A file that is not in order is the caller's to mend; anything else is not.
+            code = 2 if job.error_type == "jobs.errors.Permanent" else 1
+            raise CommandError(f"The import ended as {job.state}: {job.error_message}", returncode=code)
+        _tell(job.result or {}, console)
 
 
 def _watched(job: Job, console: Console) -> Job:
@@ -88,12 +108,7 @@ def _watched(job: Job, console: Console) -> Job:
     return job
 
 
-def _tell(job: Job, console: Console) -> None:
-    if job.state != State.DONE:
-        # A file that is not in order is the caller's to mend; anything else is not.
-        code = 2 if job.error_type == "jobs.errors.Permanent" else 1
-        raise CommandError(f"The import ended as {job.state}: {job.error_message}", returncode=code)
-    done = job.result or {}
+def _tell(done: dict[str, Any], console: Console) -> None:
     name = f"{done['dataset']} {done['task']} {done['split']}"
     if not done["changed"]:
         newer = "" if done["version"] == done["newest_version"] else f"; the newest is version {done['newest_version']}"

@@ -44,13 +44,17 @@ def generate(
         )
     if users < 1:
         raise ValueError(f"at least one user is needed, not {users}")
+    chosen = tuple(RECIPES if tasks is None else tasks)
+    unknown = [task_key for task_key in chosen if task_key not in RECIPES]
+    if unknown:
+        raise ValueError(f"no synthetic users for {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     return {
         task_key: _write_task(
             out_dir / task_key.replace("-", "_"),
             task_key=task_key,
             persons=people(task_key, users=range(1, users + 1), seed=seed, strength=strength, drift=drift),
         )
-        for task_key in (RECIPES if tasks is None else tasks)
+        for task_key in chosen
     }
 
 

@@ -127,6 +127,12 @@ def test_a_benchmark_has_a_user(tmp_path):
         generate(tmp_path, users=0, seed=1)
 
 
+def test_an_unknown_task_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="LaMP-2N"):
+        generate(tmp_path, users=1, seed=1, tasks=["LaMP-1", "LaMP-2N"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_could_not_be_finished_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="strength"):
         generate(tmp_path, users=1, seed=1, tasks=["LaMP-1"], strength=2.0)

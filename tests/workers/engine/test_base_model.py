@@ -1,9 +1,13 @@
 """Loading base models."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
+from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
 from tests.workers.engine.models import small_encoder, small_t5, words_tokenizer
@@ -73,8 +77,7 @@ def test_an_unreachable_name_says_what_to_do(monkeypatch):
 def test_a_tokenizer_that_ends_no_text_is_refused():
     tokenizer = words_tokenizer()
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, pad_token="<pad>", eos_token="</s>")
-    bare.backend_tokenizer.post_processor = None
-    bare._tokenizer.post_processor = __import__("tokenizers").processors.ByteLevel()
+    bare.backend_tokenizer.post_processor = processors.ByteLevel()
     with pytest.raises(ModelRefused, match="end token"):
         wrap(small_t5(), bare, name="bare", revision="0")
 
@@ -105,3 +108,56 @@ def test_a_changed_folder_is_loaded_again(folder):
     first = models.get(str(folder))
     small_t5(seed=1).save_pretrained(folder)
     assert models.get(str(folder)).revision != first.revision
+
+
+FROM_THE_HUB_S_CACHE = """
+from workers.engine.base_model import load_base_model
+from workers.engine.encoder import encode, load_encoder
+from workers.engine.sources import ModelUnavailable
+print(load_base_model("someone/t5").revision)
+print(load_base_model("someone/t5", revision="main").revision)
+encoder = load_encoder("someone/encoder")
+print(encoder.revision, encode(encoder, ["w1"]).shape[1])
+try:
+    load_base_model("someone/pickled")
+except ModelUnavailable:
+    print("refused")
+"""
+
+
+def fill_hub_cache(hub, name: str, commit: str, models: list, *, pickled: bool = False) -> None:
+    repository = hub / f"models--someone--{name}"
+    snapshot = repository / "snapshots" / commit
+    for model in models:
+        model.save_pretrained(snapshot)
+    if pickled:
+        torch.save(models[0].state_dict(), snapshot / "pytorch_model.bin")
+        (snapshot / "model.safetensors").unlink()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+
+
+def test_a_hub_model_is_recorded_by_its_commit_and_a_base_is_never_unpickled(tmp_path):
+    """From the hub's cache on this machine, the hub itself out of reach; an encoder may be published as .bin only."""
+    hub = tmp_path / "hub"
+    fill_hub_cache(hub, "t5", "a" * 40, [small_t5(), words_tokenizer()])
+    fill_hub_cache(hub, "encoder", "b" * 40, [small_encoder().model, words_tokenizer()], pickled=True)
+    fill_hub_cache(hub, "pickled", "c" * 40, [small_t5(), words_tokenizer()], pickled=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FROM_THE_HUB_S_CACHE],
+        env={**os.environ, "HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["a" * 40, "a" * 40, f"{'b' * 40} 32", "refused"]
+
+
+def test_weights_left_on_no_device_are_refused():
+    with torch.device("meta"):
+        model = type(small_t5())(small_t5().config)
+    with pytest.raises(ModelRefused, match="does not fit the memory"):
+        wrap(model, words_tokenizer(), name="huge", revision="0")

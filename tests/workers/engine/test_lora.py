@@ -125,16 +125,16 @@ def test_digests_name_contents(alice, bob):
     assert alice.as_weights().digest != adapter_weights(alice.weights, rank=4, alpha=16.0).digest
 
 
-def keep(rows: list[DropoutRow], *, projection: int = 3, length: int = 6, probability: float = 0.1) -> torch.Tensor:
+def kept(rows: list[DropoutRow], *, projection: int = 3, length: int = 6, probability: float = 0.1) -> torch.Tensor:
     dropout = KeyedDropout(rows, probability=probability, projections=18)
-    return dropout.keep(projection, length=length, features=32, device=torch.device("cpu"))
+    return dropout.kept(projection, length=length, features=32, device=torch.device("cpu"), dtype=torch.float64)
 
 
 def test_a_row_s_dropout_does_not_depend_on_its_neighbours_or_padding():
     mine = DropoutRow(seed=5, step=2, row=1)
-    alone = keep([mine])
+    alone = kept([mine])
     others = [DropoutRow(seed=9, step=7, row=row) for row in range(3)]
-    among = keep([*others, mine], length=11)
+    among = kept([*others, mine], length=11)
     assert torch.equal(among[3, :6], alone[0])
 
 
@@ -142,23 +142,23 @@ def test_a_row_s_dropout_does_not_depend_on_its_neighbours_or_padding():
     "other", [DropoutRow(seed=6, step=2, row=1), DropoutRow(seed=5, step=3, row=1), DropoutRow(seed=5, step=2, row=2)]
 )
 def test_seed_step_and_row_each_give_another_mask(other):
-    assert not torch.equal(keep([DropoutRow(seed=5, step=2, row=1)]), keep([other]))
+    assert not torch.equal(kept([DropoutRow(seed=5, step=2, row=1)]), kept([other]))
 
 
 def test_projections_have_masks_of_their_own():
     rows = [DropoutRow(seed=5, step=2, row=1)]
-    assert not torch.equal(keep(rows, projection=3), keep(rows, projection=4))
+    assert not torch.equal(kept(rows, projection=3), kept(rows, projection=4))
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5])
 def test_dropout_drops_its_share_and_rescales_the_rest(probability):
     rows = [DropoutRow(seed=seed, step=0, row=row) for seed in range(20) for row in range(16)]
-    kept = keep(rows, length=40, probability=probability).double()
-    assert float(kept.mean()) == pytest.approx(1 - probability, abs=0.003)
+    mask = kept(rows, length=40, probability=probability)
+    assert float(mask.mean()) == pytest.approx(1 - probability, abs=0.003)
     assert KeyedDropout(rows, probability=probability, projections=1).scale == pytest.approx(
         1 / (1 - probability), rel=1e-4
     )
     # Neighbouring tokens and features are independent of each other.
-    centred = kept - kept.mean()
+    centred = mask - mask.mean()
     assert abs(float((centred[:, 1:] * centred[:, :-1]).mean())) < 0.003
     assert abs(float((centred[..., 1:] * centred[..., :-1]).mean())) < 0.003

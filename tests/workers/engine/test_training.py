@@ -1,18 +1,22 @@
 """Training: equal to peft + torch AdamW, reproducible to the byte, and nobody's business but the user's."""
 
+import json
 import math
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.workers.engine import oracle
-from tests.workers.engine.models import pairs_of, prompts, small_base, small_t5
+from tests.workers.engine.models import pairs_of, prompts, small_base, small_t5, words_tokenizer
 from workers.engine.base_model import BaseModel
 from workers.engine.batches import tokenize_pairs
 from workers.engine.generation import GenerationRow, generate
 from workers.engine.hyperparameters import Hyperparameters
 from workers.engine.lora import LoraSlots
-from workers.engine.training import TrainedAdapter, _accumulate, total_steps, train_adapter
+from workers.engine.training import TrainedAdapter, TrainingDiverged, _accumulate, total_steps, train_adapter
 
 PLAIN = Hyperparameters(rank=4, alpha=8, dropout=0.0, epochs=5, learning_rate=1e-2, batch_size=4)
 
@@ -182,3 +186,50 @@ def test_empty_and_overlong_texts_are_trained_within_the_limits(base):
     tokens = tokenize_pairs(base.tokenizer, [("w1 " * 50, "w2 " * 50)], max_input_tokens=4, max_output_tokens=3)
     assert (len(tokens[0].source), len(tokens[0].target)) == (4, 3)
     assert tokens[0].source[-1] == tokens[0].target[-1] == base.end_token
+
+
+IN_A_FRESH_PROCESS = """
+import hashlib, json, sys
+from workers.engine.base_model import load_base_model
+from workers.engine.hyperparameters import Hyperparameters
+from workers.engine.threads import limit_threads
+from workers.engine.training import train_adapter
+limit_threads(1)
+pairs, hyperparameters = json.loads(sys.argv[1]), Hyperparameters.from_dict(json.loads(sys.argv[2]))
+adapter = train_adapter(load_base_model("base"), pairs=pairs, hyperparameters=hyperparameters, seed=1)
+print(adapter.as_weights().digest)
+"""
+
+
+def test_a_fresh_process_gives_the_same_bytes(tmp_path, briefly, brief_alice):
+    small_t5().save_pretrained(tmp_path / "base")
+    words_tokenizer().save_pretrained(tmp_path / "base")
+    arguments = [json.dumps(pairs_of("alice", count=9)), json.dumps(briefly.as_dict())]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == brief_alice.as_weights().digest
+
+
+def test_a_base_in_bfloat16_trains_adapters_in_float32():
+    base = small_base(dtype=torch.bfloat16)
+    several = Hyperparameters(rank=8, epochs=20, learning_rate=2e-2, batch_size=4)
+    trained = train_adapter(base, pairs=pairs_of("alice", count=4), hyperparameters=several, seed=1)
+    assert {tensor.dtype for tensor in trained.weights.values()} == {torch.float32}
+    assert trained.loss_curve[-1] < 0.7 * trained.loss_curve[0]
+    rows = [GenerationRow("w1 w2", trained.as_weights()), GenerationRow("w1 w2")]
+    assert len({answer.text for answer in generate(base, rows, max_output_tokens=6)}) == 2
+
+
+def test_a_training_that_diverges_says_so_and_harms_nobody_else(base, briefly, brief_alice):
+    wild = replace(briefly, learning_rate=1e30)
+    with pytest.raises(TrainingDiverged, match="not finite at step"):
+        train_adapter(base, pairs=pairs_of("bob", count=6), hyperparameters=wild, seed=2)
+    again = train_adapter(base, pairs=pairs_of("alice", count=9), hyperparameters=briefly, seed=1)
+    assert same_bytes(brief_alice, again)

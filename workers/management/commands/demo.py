@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from common import terminal
+from common.schema import bring_up_to_date
 from eval_app.models import DatasetSplit
 from jobs.local import local_workers
 from lamp import synthetic
@@ -19,7 +20,7 @@ DATASET = "synthetic"
 EXPERIMENT = "table-1"
 METHODS = "none,rag:bm25,rag:recency,rag:contriever,peft:8,peft-rag:best:8"
 SEED = 7
-USERS = 32
+USERS = 24
 # Small models want larger steps than the paper's 11 billion parameters.
 EPOCHS = 6
 LEARNING_RATE = 3e-3
@@ -35,8 +36,7 @@ class Command(BaseCommand):
         console = terminal.console()
         begun = time.monotonic()
         folder: Path = settings.VAR_DIR / "demo"
-        console.print("[bold]Preparing the database[/]")
-        call_command("migrate", verbosity=0)
+        bring_up_to_date()
         with local_workers(concurrency=2):
             console.print(f"[bold]Generating the benchmark[/]: seven tasks, {options['users']} users each")
             counts = synthetic.generate(folder / "data", users=options["users"], seed=SEED)

@@ -13,10 +13,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from filelock import FileLock, Timeout
 
+from common import schema
 from embedded import defaults, ports, stack
 from embedded.errors import StackError
 from jobs import selectors
@@ -63,7 +63,7 @@ class Command(BaseCommand):
 
     def _serve(self, host: str, port: int, options: dict[str, Any]) -> None:
         self._say("Preparing the database ...")
-        call_command("migrate", verbosity=0)
+        schema.bring_up_to_date()
         login = self._login()
         grace = stop_seconds()
         parts = Parts(

@@ -1,0 +1,220 @@
+import pytest
+
+from eval_app.methods import parse_method
+from eval_app.models import Prediction, Question, Run
+from eval_app.runs import adapter_plans, cancel_run, collect_generation, ensure_run, restart_run, step_run
+from jobs.models import Job
+from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, a_base_model, answered_run
+from tests.people import Asked, questions_of, split_of, tweets_of
+from tests.retrieval_app.vectors import an_encoder, embed
+from tests.training_app.adapters import facts
+from training_app.adapters import ensure_base_model, record_adapter
+from training_app.models import Generation
+
+
+def a_run(split, method="none", **changed):
+    asked = {
+        "split": split,
+        "method": parse_method(method),
+        "base_model": a_base_model(),
+        "encoder": None,
+        "documents_wanted": 2,
+        "hyperparameters": HYPERPARAMETERS,
+        "parameters": PARAMETERS,
+        "seed": 0,
+        "user_limit": None,
+        "versions": {"torch": "2"},
+        "hardware": {"cores": 2},
+    }
+    return ensure_run(**{**asked, **changed})
+
+
+def kinds_of_jobs():
+    return sorted(Job.objects.values_list("kind", flat=True))
+
+
+class TestIdentity:
+    @pytest.mark.parametrize("method", ["none", "rag:bm25", "rag:contriever", "peft:8", "peft-rag:bm25:8"])
+    def test_the_same_inputs_find_the_same_run(self, dev, method):
+        assert a_run(dev, method) == a_run(dev, method)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"base_model": "another"},
+            {"documents_wanted": 3},
+            {"hyperparameters": {**HYPERPARAMETERS, "epochs": 2}},
+            {"parameters": {**PARAMETERS, "num_beams": 2}},
+            {"seed": 1},
+            {"user_limit": 1},
+            {"method": "peft-rag:bm25:16"},
+            {"method": "peft-rag:recency:8"},
+            {"method": "peft:8"},
+        ],
+        ids=lambda changed: ", ".join(changed),
+    )
+    def test_whatever_decides_the_answers_makes_another_run(self, dev, changed):
+        if "base_model" in changed:
+            changed = {"base_model": ensure_base_model(name="some/t5", revision="2")}
+        before = a_run(dev, "peft-rag:bm25:8")
+        assert a_run(dev, **{"method": "peft-rag:bm25:8", **changed}) != before
+
+    def test_another_version_of_the_split_makes_another_run(self, dev, alice, bob):
+        assert a_run(split_of(questions_of(alice, bob))) != a_run(dev)
+
+    @pytest.mark.parametrize("method", ["none", "rag:bm25"])
+    def test_what_only_training_needs_makes_no_other_run_without_an_adapter(self, dev, method):
+        other = a_run(dev, method, seed=9, hyperparameters={**HYPERPARAMETERS, "epochs": 9})
+        assert other == a_run(dev, method)
+
+    def test_an_encoder_makes_another_run_for_dense_retrieval_alone(self, dev):
+        one, other = {"encoder": an_encoder(revision="1")}, {"encoder": an_encoder(revision="2")}
+        assert a_run(dev, "rag:contriever", **one) != a_run(dev, "rag:contriever", **other)
+        assert a_run(dev, "rag:bm25", **one) == a_run(dev, "rag:bm25", **other)
+
+    def test_how_many_documents_does_not_matter_where_none_is_retrieved(self, dev):
+        assert a_run(dev, "none", documents_wanted=9) == a_run(dev, "none")
+
+    def test_a_run_counts_the_questions_it_asks(self, dev):
+        assert a_run(dev).question_count == 3
+        assert a_run(dev, user_limit=1).question_count == 2
+
+
+class TestSteps:
+    def test_without_anything_to_prepare_it_generates_at_once(self, dev):
+        run = step_run(run_id=a_run(dev, "rag:bm25").pk)
+        assert run.state == "generating"
+        assert kinds_of_jobs() == ["generate"] * 3
+
+    def test_what_is_asked_is_the_question_with_its_own_snapshot(self, dev, alice):
+        run = step_run(run_id=a_run(dev, "rag:bm25").pk)
+        question = Question.objects.get(split=dev, external_id="102")
+        asked = Generation.objects.get(origin=f"run:{run.pk}/{question.pk}")
+        assert asked.profile_document_ids == [document.pk for document in tweets_of(alice)[1:]]
+        assert (asked.end_user, asked.input, asked.retriever) == (alice, question.input, "bm25")
+
+    def test_adapters_are_trained_first_one_a_user(self, dev, alice, bob):
+        run = step_run(run_id=a_run(dev, "peft:8").pk)
+        assert run.state == "preparing"
+        assert kinds_of_jobs() == ["train_adapter"] * 2
+        assert set(Job.objects.values_list("end_user_id", flat=True)) == {alice.pk, bob.pk}
+
+    def test_documents_are_embedded_first(self, dev):
+        run = step_run(run_id=a_run(dev, "rag:contriever", encoder=an_encoder()).pk)
+        assert run.state == "preparing"
+        assert kinds_of_jobs() == ["embed_documents"]
+
+    def test_what_is_embedded_is_not_asked_for_again(self, dev, alice, bob):
+        encoder = an_encoder()
+        for user in (alice, bob):
+            embed(user, tweets_of(user), encoder)
+        assert step_run(run_id=a_run(dev, "rag:contriever", encoder=encoder).pk).state == "generating"
+
+    def test_adapters_that_stand_are_used(self, dev, alice, bob):
+        run = a_run(dev, "peft:8")
+        made = {}
+        for plan, user in zip(adapter_plans(run=run), (alice, bob), strict=True):
+            made[user.pk] = record_adapter(end_user=user, plan=plan, facts=facts(str(user.pk))).pk
+        assert step_run(run_id=run.pk).state == "generating"
+        assert set(Generation.objects.values_list("end_user_id", "adapter_id")) == set(made.items())
+
+    def test_a_user_with_nothing_to_learn_from_is_answered_by_the_base_model(self, workspace, alice):
+        split = split_of([Asked(alice, "tweet: hello", "hi", [])])
+        run = step_run(run_id=a_run(split, "peft:8").pk)
+        assert run.state == "generating"
+        assert Generation.objects.get().adapter is None
+
+    def test_stepping_again_asks_for_nothing_twice(self, dev):
+        run = a_run(dev, "peft-rag:contriever:8", encoder=an_encoder())
+        step_run(run_id=run.pk)
+        before = kinds_of_jobs()
+        step_run(run_id=run.pk)
+        assert kinds_of_jobs() == before == ["embed_documents", "train_adapter", "train_adapter"]
+
+    def test_two_runs_that_need_the_same_adapters_have_them_trained_once(self, dev):
+        step_run(run_id=a_run(dev, "peft:8").pk)
+        step_run(run_id=a_run(dev, "peft-rag:bm25:8").pk)
+        assert kinds_of_jobs() == ["train_adapter"] * 2
+
+    def test_what_got_lost_is_asked_for_again(self, dev):
+        run = step_run(run_id=a_run(dev).pk)
+        Job.objects.all().delete()
+        assert step_run(run_id=run.pk).state == "generating"
+        assert kinds_of_jobs() == ["generate"] * 3
+        assert Generation.objects.count() == 3
+
+    def test_only_what_has_no_answer_is_asked(self, dev):
+        run = a_run(dev)
+        question = Question.objects.get(split=dev, external_id="101")
+        Prediction.objects.create(run=run, question=question, end_user=question.end_user, output="answered")
+        step_run(run_id=run.pk)
+        assert Generation.objects.count() == 2
+
+    def test_when_all_is_answered_it_is_scored(self, dev):
+        run = answered_run(dev, ["a", "b", "c"])
+        Run.objects.filter(pk=run.pk).update(state=Run.State.GENERATING)
+        assert step_run(run_id=run.pk).state == "scoring"
+        assert kinds_of_jobs() == ["score_run"]
+
+    def test_a_run_that_is_done_stays_as_it_is(self, dev):
+        run = answered_run(dev, ["a", "b", "c"])
+        assert step_run(run_id=run.pk).state == "done"
+        assert kinds_of_jobs() == []
+
+
+class TestAnswers:
+    @pytest.fixture
+    def asked(self, dev):
+        """A generating run and one of its generations, answered."""
+        run = step_run(run_id=a_run(dev).pk)
+        generation = Generation.objects.order_by("pk")[0]
+        generation.prompt, generation.output = "the prompt", "the answer"
+        generation.retrieved_document_ids, generation.retrieved_scores = [3], [0.5]
+        return run, generation
+
+    def test_an_answer_becomes_the_runs_prediction(self, asked, alice):
+        run, generation = asked
+        assert collect_generation(generation)
+        stored = Prediction.objects.get(run=run)
+        assert (stored.question.external_id, stored.end_user) == ("100", alice)
+        assert (stored.prompt, stored.output, stored.retrieved_document_ids) == ("the prompt", "the answer", [3])
+
+    def test_an_answer_that_comes_twice_counts_once(self, asked):
+        run, generation = asked
+        collect_generation(generation)
+        generation.output = "another"
+        collect_generation(generation)
+        assert Prediction.objects.get(run=run).output == "the answer"
+
+    def test_an_answer_that_nobody_waits_for_any_more_is_dropped(self, asked):
+        run, generation = asked
+        run.delete()
+        assert collect_generation(generation)
+        assert not Prediction.objects.exists()
+
+
+class TestEnds:
+    def test_a_cancelled_run_keeps_its_answers_and_asks_for_nothing_more(self, dev):
+        run = step_run(run_id=a_run(dev).pk)
+        cancel_run(run=run)
+        run.refresh_from_db()
+        assert run.state == "cancelled"
+        assert set(Job.objects.values_list("state", flat=True)) == {"cancelled"}
+        assert step_run(run_id=run.pk).state == "cancelled"
+
+    def test_a_cancelled_run_goes_on_from_what_it_has(self, dev):
+        run = step_run(run_id=a_run(dev).pk)
+        question = Question.objects.get(split=dev, external_id="101")
+        Prediction.objects.create(run=run, question=question, end_user=question.end_user, output="answered")
+        cancel_run(run=run)
+        run.refresh_from_db()
+        restart_run(run=run)
+        assert step_run(run_id=run.pk).state == "generating"
+        assert Generation.objects.count() == 2
+
+    def test_a_run_that_is_done_is_neither_cancelled_nor_restarted(self, dev):
+        run = answered_run(dev, ["a", "b", "c"])
+        cancel_run(run=run)
+        restart_run(run=run)
+        run.refresh_from_db()
+        assert run.state == "done"

@@ -1,0 +1,154 @@
+import pytest
+
+from common.objects import get_store
+from jobs.models import Job
+from lamp.catalogue import get_task
+from lamp.queries import query_of
+from retrieval_app.prompts import build_prompt
+from retrieval_app.services import request_embeddings, retrieve
+from tests.eval_app.stored import small_encoder, small_t5
+from tests.people import TWEETS, person, tweets_of
+from tests.workers.asked import TAUGHT, ask, ask_for_adapter
+from training_app.models import Adapter, Generation
+from workers import loaded
+
+EXACT = {"exact": True}
+
+
+@pytest.fixture
+def answer(in_process):
+    """Answer what waits; the generation as it stands then."""
+
+    def answer(generation=None):
+        in_process("generate")
+        return None if generation is None else Generation.objects.get(pk=generation.pk)
+
+    return answer
+
+
+@pytest.fixture
+def adapters(alice, bob, in_process):
+    """An adapter each, trained enough to be told apart."""
+    wanted = {user: ask_for_adapter(user, **TAUGHT) for user in (alice, bob)}
+    in_process("train_adapter")
+    return {user: Adapter.objects.get(identity=identity) for user, identity in wanted.items()}
+
+
+def job_of(generation):
+    return Job.objects.get(kind="generate", payload__generation_id=generation.pk)
+
+
+def test_without_a_retriever_the_input_is_the_prompt(alice, answer):
+    done = answer(ask(alice))
+    assert done.prompt == done.input
+    assert (done.retrieved_document_ids, done.retrieved_scores) == ([], [])
+    assert done.output is not None
+    assert done.finished_at is not None
+
+
+def test_what_it_cost_is_recorded(alice, answer):
+    done = answer(ask(alice))
+    tokens = loaded.base_model(small_t5()).tokenizer.encode(done.prompt)
+    assert done.input_tokens == len(tokens)
+    assert 1 <= done.output_tokens <= 5
+    assert (done.retrieval_ms, done.adapter_ms) == (0.0, 0.0)
+    assert done.model_ms > 0
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "recency"])
+def test_with_a_retriever_the_prompt_is_made_of_the_users_best_documents(alice, answer, retriever):
+    done = answer(ask(alice, retriever=retriever))
+    task = get_task(TWEETS)
+    best = retrieve(
+        workspace=alice.workspace,
+        end_user=alice,
+        task=TWEETS,
+        documents=tweets_of(alice),
+        retriever=retriever,
+        query=query_of(task, done.input),
+        count=2,
+    )
+    assert done.retrieved_document_ids == [one.document.pk for one in best]
+    assert done.retrieved_scores == [one.score for one in best]
+    tokenizer = loaded.base_model(small_t5()).tokenizer
+    fields = [one.document.fields for one in best]
+    assert done.prompt == build_prompt(task, done.input, fields, tokenizer=tokenizer, max_input_tokens=128)
+
+
+def test_dense_retrieval_reads_the_vectors_of_its_encoder(alice, answer, in_process):
+    encoder = small_encoder()
+    request_embeddings(workspace=alice.workspace, task=TWEETS, encoder=encoder, end_users=[(alice.pk, 5)], origin="")
+    in_process("embed_documents")
+    done = answer(ask(alice, retriever="contriever", encoder=encoder))
+    assert len(done.retrieved_document_ids) == 2
+    assert done.retrieved_scores == sorted(done.retrieved_scores, reverse=True)
+
+
+def test_dense_retrieval_without_vectors_fails_and_says_so(alice, answer):
+    generation = answer(ask(alice, retriever="contriever", encoder=small_encoder()))
+    assert generation.output is None
+    assert "documents of end user" in job_of(generation).error_message
+
+
+def test_a_user_without_documents_is_asked_as_without_a_retriever(workspace, answer):
+    done = answer(ask(person(workspace, "newcomer"), retriever="bm25"))
+    assert done.prompt == done.input
+
+
+def test_an_adapter_changes_its_own_users_answer(alice, bob, adapters, answer):
+    plain, hers, his = ask(alice), ask(alice, adapter=adapters[alice]), ask(bob, adapter=adapters[bob])
+    answer()
+    outputs = [Generation.objects.get(pk=one.pk).output for one in (plain, hers, his)]
+    assert len(set(outputs)) == 3
+
+
+def test_many_users_share_a_pass_and_each_is_answered_as_alone(alice, bob, adapters, answer):
+    asked = [
+        {"end_user": alice},
+        {"end_user": alice, "adapter": adapters[alice]},
+        {"end_user": bob, "adapter": adapters[bob]},
+        {"end_user": bob, "adapter": adapters[bob], "retriever": "bm25"},
+        {"end_user": alice, "retriever": "recency"},
+    ]
+    together = [ask(**fields) for fields in asked]
+    answer()
+    alone = [answer(ask(**fields, parameters=EXACT)) for fields in asked]
+    together = [Generation.objects.get(pk=one.pk) for one in together]
+    assert [one.output for one in together] == [one.output for one in alone]
+    assert [one.sequence_score for one in together] == pytest.approx([one.sequence_score for one in alone], abs=1e-5)
+
+
+def test_one_that_cannot_be_answered_spoils_no_other(alice, bob, answer):
+    bad = ask(alice, profile_document_ids=[10**9], retriever="bm25")
+    good = ask(bob, retriever="bm25")
+    answer()
+    assert job_of(bad).state == "failed"
+    assert job_of(good).state == "done"
+
+
+def test_another_users_document_is_never_read(alice, bob, answer):
+    stolen = ask(alice, profile_document_ids=[tweets_of(bob)[0].pk], retriever="bm25")
+    assert answer(stolen).prompt is None
+    assert job_of(stolen).error_message.endswith(f"is not one of end user {alice.pk} for LaMP-7.")
+
+
+def test_one_that_has_gone_is_done_with(alice, answer):
+    generation = ask(alice)
+    job = job_of(generation)
+    generation.delete()
+    answer()
+    job.refresh_from_db()
+    assert (job.state, job.result) == ("done", {"answered": False})
+
+
+def test_an_adapter_whose_files_were_changed_is_not_used(alice, in_process, answer):
+    identity = ask_for_adapter(alice)
+    in_process("train_adapter")
+    adapter = Adapter.objects.get(identity=identity)
+    key = adapter.object_prefix + "adapter_config.json"
+    config = get_store().get_bytes(key, max_bytes=100_000)
+    get_store().put_bytes(key, config.replace(b'"lora_alpha": 32', b'"lora_alpha": 64'))
+    generation = answer(ask(alice, adapter=adapter))
+    assert generation.output is None
+    assert job_of(generation).attempts == 1
+    assert "is not what was trained: its digest differs" in job_of(generation).error_message
