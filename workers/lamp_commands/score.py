@@ -30,8 +30,8 @@ def run(options: Mapping[str, Any]) -> None:
     """Raises `LampProblem` for bad files, and for ids that are not the same in both."""
     task, golds = task_and_golds(options["golds"])
     predictions = predictions_of(task, options["predictions"])
-    json.dump(score(task, predictions, golds), options.get("stdout") or sys.stdout)
-    (options.get("stdout") or sys.stdout).write("\n")
+    out = options.get("stdout") or sys.stdout
+    out.write(json.dumps(score(task, predictions, golds)) + "\n")
 
 
 def score(task: Task, predictions: Mapping[str, str], golds: Mapping[str, str]) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """What the web process serves, and how it is locked down."""
 
-from pathlib import Path
-
 from config.settings.environment import VAR_DIR, env
 from config.settings.secret import secret_key
 
@@ -55,8 +53,8 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT: Path = VAR_DIR / "static"
-# Static files are served from the apps' own folders, so a fresh checkout needs no collectstatic.
+# Where `collectstatic` puts them, if it is used: by default they are served from the apps' own folders.
+STATIC_ROOT: str | None = env.str("STATIC_ROOT", default=None)
 WHITENOISE_USE_FINDERS = True
 
 # Behind TLS (production), set HTTPS=1: cookies and redirects then insist on it.
@@ -75,3 +73,5 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
+
+UNFOLD = {"SITE_TITLE": "Lamppost", "SITE_HEADER": "Lamppost"}
