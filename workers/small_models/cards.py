@@ -51,9 +51,9 @@ About 50 questions a task, so differences of a few hundredths mean nothing.
 
 ## Limits
 Made to show effects, not to be used: it knows only the invented language of the benchmark, its English frames
-and prompts of up to about 300 tokens. On real text its answers mean nothing. The training is short: answers to LaMP-1 and
-LaMP-3 are hardly better than a constant one. The number of steps was chosen by looking at questions like the measured
-ones, so the numbers are a little flattering.
+and prompts of up to about 300 tokens. On real text its answers mean nothing. The training is short: answers to
+LaMP-1 and LaMP-3 are hardly better than a constant one. The number of steps was chosen by looking at questions like
+the measured ones, so the numbers are a little flattering.
 """
 
 

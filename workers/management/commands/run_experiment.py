@@ -68,9 +68,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = terminal.console()
-        with local_workers(concurrency=options["workers"]):
-            experiment = self._start(options)
-            _watch(experiment, console)
+        experiment = self._start(options)
+        if experiment.state == Experiment.State.ACTIVE:
+            with local_workers(concurrency=options["workers"]):
+                _watch(experiment, console)
         experiment.refresh_from_db()
         self._report(experiment, options, console)
 
