@@ -69,9 +69,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = terminal.console()
         experiment = self._start(options)
-        if experiment.state == Experiment.State.ACTIVE:
-            with local_workers(concurrency=options["workers"]):
-                _watch(experiment, console)
+        try:
+            if experiment.state == Experiment.State.ACTIVE:
+                with local_workers(concurrency=options["workers"]):
+                    _watch(experiment, console)
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted. The same command goes on from where it stopped.", returncode=130) from None
         experiment.refresh_from_db()
         self._report(experiment, options, console)
 
