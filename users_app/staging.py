@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,8 +15,8 @@ from common.copying import NULL, Copying, bytes_value, copying, int_array_value,
 from users_app.documents import canonical_fields, document_date_key
 from users_app.models import Workspace
 
-_TEXT: Final = {str}
-_REMEMBERED_CHARACTERS: Final = 12_000_000
+# Digests of documents: some 150 bytes each.
+_REMEMBERED: Final = 100_000
 
 
 class StagedDocuments:
@@ -26,12 +27,12 @@ class StagedDocuments:
 
     def __init__(self) -> None:
         self._rows: Copying | None = None
-        # Snapshots of one user repeat documents: one seen lately need be neither digested nor sent again.
-        self._seen: dict[tuple[str, tuple[tuple[str, Any], ...]], bytes] = {}
-        self._seen_characters = 0
+        # Snapshots of one user repeat documents: one seen lately need not be sent again.
+        self._seen: defaultdict[str, set[str]] = defaultdict(set)
+        self._seen_count = 0
         with connection.cursor() as cursor:
             cursor.execute("""
-                CREATE TEMPORARY TABLE staged_end_user (external_id text NOT NULL) ON COMMIT DROP;
+                CREATE TEMPORARY TABLE staged_end_user (id bigint NOT NULL, external_id text NOT NULL) ON COMMIT DROP;
                 CREATE TEMPORARY TABLE staged_document (
                     external_id text NOT NULL, digest bytea NOT NULL, fields jsonb NOT NULL, date_key bigint[]
                 ) ON COMMIT DROP;
@@ -44,23 +45,16 @@ class StagedDocuments:
             yield
         self._rows = None
 
-    def add(self, external_id: str, fields: Mapping[str, Any]) -> bytes:
-        """Stage one document of the end user `external_id`; returns its digest. The fields must be fit for JSON."""
-        key = (external_id, tuple(fields.items()))
-        # 1, 1.0 and True are one key of a dict and three documents.
-        plain = set(map(type, fields.values())) == _TEXT
-        if plain:
-            digest = self._seen.get(key)
-            if digest is not None:
-                return digest
+    def add(self, external_id: str, fields: Mapping[str, Any]) -> str:
+        """Stage one document of the end user `external_id`; returns its digest (hex). The fields must be fit for JSON.
+
+        Raises ValueError for a field that is not.
+        """
         canonical = canonical_fields(fields)
-        digest = sha256(canonical.encode()).digest()
-        if plain:
-            self._remember(key, digest, len(canonical))
-        if self._rows is None:
-            raise RuntimeError("documents are added within `adding`")
-        when = _copied_date(fields.get("date"))
-        self._rows.write_line(f"{_copied_id(external_id)}\t{bytes_value(digest)}\t{json_value(canonical)}\t{when}")
+        digest = sha256(canonical).hexdigest()
+        seen = self._seen.get(external_id)
+        if seen is None or digest not in seen:
+            self._send(external_id, digest, canonical, fields.get("date"))
         return digest
 
     def store(self, *, workspace: Workspace, task: str, end_users: str) -> tuple[int, int]:
@@ -70,41 +64,50 @@ class StagedDocuments:
         """
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO staged_end_user SELECT DISTINCT external_id FROM {end_users}"  # noqa: S608 - our own name
-            )
-            # Not of the fields: reading them all would take as long as storing them.
-            cursor.execute("ANALYZE staged_end_user; ANALYZE staged_document (external_id)")
-            cursor.execute(
-                """
+                f"""
                 INSERT INTO users_app_enduser (workspace_id, external_id)
-                SELECT %s, external_id FROM staged_end_user ORDER BY external_id
+                SELECT %s, external_id FROM {end_users} GROUP BY external_id ORDER BY external_id
                 ON CONFLICT (workspace_id, external_id) DO NOTHING
-                """,
+                """,  # noqa: S608 - our own name
                 [workspace.pk],
             )
             new_users = cursor.rowcount
+            cursor.execute(
+                f"""
+                INSERT INTO staged_end_user
+                SELECT id, external_id FROM users_app_enduser
+                 WHERE workspace_id = %s AND external_id IN (SELECT external_id FROM {end_users})
+                """,  # noqa: S608 - our own name
+                [workspace.pk],
+            )
+            # So that it is the side that is hashed; of the documents it is enough to know that they are many.
+            cursor.execute("ANALYZE staged_end_user")
             cursor.execute(
                 """
                 INSERT INTO users_app_document (end_user_id, task, digest, fields, date_key)
                 SELECT u.id, %s, d.digest, d.fields, d.date_key
                   FROM staged_document d
-                  JOIN users_app_enduser u ON u.workspace_id = %s AND u.external_id = d.external_id
+                  JOIN staged_end_user u USING (external_id)
                 ON CONFLICT (end_user_id, task, digest) DO NOTHING
                 """,
-                [task, workspace.pk],
+                [task],
             )
             new_documents = cursor.rowcount
             # The transaction may be longer than this: another import in it begins with tables of its own.
             cursor.execute("DROP TABLE staged_end_user, staged_document")
         return new_users, new_documents
 
-    def _remember(self, key: tuple[str, tuple[tuple[str, Any], ...]], digest: bytes, characters: int) -> None:
-        if self._seen_characters >= _REMEMBERED_CHARACTERS:
+    def _send(self, external_id: str, digest: str, canonical: bytes, date: str | int | None) -> None:
+        if self._rows is None:
+            raise RuntimeError("documents are added within `adding`")
+        if self._seen_count >= _REMEMBERED:
             self._seen.clear()
-            self._seen_characters = 0
-        self._seen[key] = digest
-        # A key's own objects weigh some hundred bytes beside its text.
-        self._seen_characters += characters + 400
+            self._seen_count = 0
+        self._seen[external_id].add(digest)
+        self._seen_count += 1
+        self._rows.write_line(
+            f"{_copied_id(external_id)}\t{bytes_value(digest)}\t{json_value(canonical.decode())}\t{_copied_date(date)}"
+        )
 
 
 _copied_id = lru_cache(maxsize=100)(text_value)

@@ -22,22 +22,25 @@ def json_value(canonical: str) -> str:
     return canonical.replace("\\", r"\\")
 
 
-def bytes_value(value: bytes) -> str:
-    return r"\\x" + value.hex()
+def bytes_value(hexadecimal: str) -> str:
+    return r"\\x" + hexadecimal
 
 
 def int_array_value(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def bytes_array_value(values: Iterable[bytes]) -> str:
+def bytes_array_value(hexadecimals: Sequence[str]) -> str:
     # A backslash is doubled once for the array and once for the row.
-    return "{" + ",".join([r'"\\\\x' + value.hex() + '"' for value in values]) + "}"
+    return r'{"\\\\x' + r'","\\\\x'.join(hexadecimals) + '"}' if hexadecimals else "{}"
 
 
-def text_array_value(values: Iterable[str]) -> str:
-    quoted = ",".join(['"' + value.replace("\\", r"\\").replace('"', r"\"") + '"' for value in values])
-    return text_value("{" + quoted + "}")
+def text_array_value(values: Sequence[str]) -> str:
+    """Texts as they stand in a COPY row. They must hold no NUL, which separates them meanwhile."""
+    if not values:
+        return "{}"
+    quoted = "\0".join(values).replace("\\", r"\\").replace('"', r"\"").replace("\0", '","')
+    return text_value('{"' + quoted + '"}')
 
 
 class Copying:

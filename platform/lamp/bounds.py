@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 Positions = NDArray[np.int64]
 
 MIB: Final = 1 << 20
-PIECE_BYTES: Final = 64 * 1024
+PIECE_BYTES: Final = 256 * 1024
 
-_QUOTE: Final = 0x22
+_QUOTE, _COMMA, _OPENING_BRACKET, _CLOSING_BRACKET = b'",[]'
+# A brace is a bracket with this bit set.
+_BRACE_BIT: Final = 0x20
 _SURROGATE_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 # The longest thing that must be seen whole is a pair of surrogates, twelve bytes.
 _LONGEST_ESCAPE: Final = 12
 _BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NO_NUL: Final = "Remove it: no database text can hold it"
-# Bytes that matter outside strings, and the quote. A comma changes no depth and counts as a value.
-_IS_SIGN: Final = bytes(byte in b'"[]{},' for byte in range(256))
 _DEPTH_CHANGE: Final = np.zeros(256, dtype=np.int64)
 _DEPTH_CHANGE[list(b"[{")] = 1
 _DEPTH_CHANGE[list(b"]}")] = -1
@@ -172,8 +172,9 @@ class BoundedFile:
 
     def _check_structure(self, plain: bytes) -> None:
         """Lengths of strings, depth, and the size of rows; `plain` has no escaped quote any more."""
-        signs = np.flatnonzero(np.frombuffer(plain.translate(_IS_SIGN), dtype=np.bool_))
-        kinds = np.frombuffer(plain, dtype=np.uint8)[signs]
+        characters = np.frombuffer(plain, dtype=np.uint8)
+        signs = np.flatnonzero(_is_sign(characters))
+        kinds = characters[signs]
         is_quote = kinds == _QUOTE
         in_string = (np.cumsum(is_quote) + self._in_string) & 1
         is_mark = (in_string == 0) & ~is_quote
@@ -245,6 +246,15 @@ class BoundedFile:
             if start <= offset:
                 row, row_start = candidate, start
         return OutOfBounds(message=message, remedy=remedy, row=row, row_start=row_start, offset=offset)
+
+
+def _is_sign(characters: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where the quotes stand, and what matters outside strings: a comma changes no depth and counts as a value."""
+    brackets = characters & (0xFF ^ _BRACE_BIT)
+    found = brackets == _OPENING_BRACKET
+    for kind in (brackets == _CLOSING_BRACKET, characters == _QUOTE, characters == _COMMA):
+        found |= kind
+    return found
 
 
 def _neutralised(piece: bytes) -> bytes:

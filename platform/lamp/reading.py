@@ -42,6 +42,7 @@ __all__ = [
     "recognise_task",
 ]
 
+_TEXT: Final = {str}
 _REMEMBERED_VALUES: Final = 50_000
 _REMEMBERED_NAMES: Final = 20
 
@@ -182,7 +183,7 @@ class Questions(Iterator[Question]):
         task = self.task
         user_id = self._user_id(row, question_id)
         self._check_input(task, text, question_id)
-        entries = tuple(self._entry(task, entry, place, question_id) for place, entry in enumerate(profile))
+        entries = tuple([self._entry(task, entry, place, question_id) for place, entry in enumerate(profile)])
         self.entry_count += len(entries)
         return Question(question_id, is_integer, text, entries, user_id)
 
@@ -238,10 +239,11 @@ class Questions(Iterator[Question]):
             entry_id, is_integer = id_as_text(
                 holder, "id", file=self.name, row=self._rows.row, question_id=question_id, prefix=f"profile[{place}]."
             )
-        for name in task.fields:
-            value = entry.get(name)
-            if type(value) is not str or (task.rating is not None and name == task.rating.field):
-                self._check_field(entry, name, value, place, question_id)
+        if task.rating is not None or not _TEXT.issuperset(map(type, map(entry.get, task.fields))):
+            for name in task.fields:
+                value = entry.get(name)
+                if type(value) is not str or (task.rating is not None and name == task.rating.field):
+                    self._check_field(entry, name, value, place, question_id)
         date = entry.get("date")
         if type(date) not in (str, int) or date not in self._dates:
             self._check_date(entry, date, place, question_id)
