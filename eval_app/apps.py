@@ -15,6 +15,7 @@ class EvalAppConfig(AppConfig):
             kinds.register(kind)
         finishers.register("run", runs.collect_generation)
         origins.register("run", experiments.advance_after)
+        origins.register(experiments.ORIGIN, experiments.step_ended)
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources)

@@ -1,5 +1,6 @@
 """Experiments: made of runs, driven from stage to stage until the table stands."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,13 +15,16 @@ from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Ru
 from eval_app.reports import build_report
 from eval_app.runs import TERMINAL, cancel_run, ensure_run, restart_run, step_run
 from eval_app.selectors import run_origin
-from jobs.outcomes import unfinished_origins
+from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
 from retrieval_app.services import RECENCY
 from training_app.models import BaseModel
 from users_app.models import Workspace
+
+# Of the jobs that step an experiment: "experiment:12".
+ORIGIN = "experiment"
 
 
 class ExperimentRefused(ValueError):
@@ -69,12 +73,16 @@ def start_experiment(
         experiment, created = Experiment.objects.select_for_update().get_or_create(
             workspace=workspace,
             name=name,
-            defaults={"dataset": dataset, "split": split, "configuration": configuration},
+            defaults={
+                "dataset": dataset,
+                "split": split,
+                "configuration": configuration,
+                "versions": dict(versions),
+                "hardware": dict(hardware),
+            },
         )
         if not created:
             _require_same(experiment, dataset=dataset, split=split, configuration=configuration)
-        experiment.versions = dict(versions)
-        experiment.hardware = dict(hardware)
         ExperimentRun.objects.bulk_create(
             [
                 ExperimentRun(
@@ -96,10 +104,21 @@ def start_experiment(
             experiment.state = Experiment.State.ACTIVE
             experiment.finished_at = None
             experiment.error = ""
+            experiment.versions = dict(versions)
+            experiment.hardware = dict(hardware)
+            _choose_best_again(experiment)
         experiment.save()
         if experiment.state == Experiment.State.ACTIVE:
             request_advance(experiment_id=experiment.pk)
     return experiment
+
+
+def _choose_best_again(experiment: Experiment) -> None:
+    """Let the columns of the best retriever be assigned anew: it was chosen without the runs that go on now."""
+    for column in experiment.columns.all():
+        if parse_method(column.method).retriever == BEST:
+            column.run, column.refusal = None, ""
+            column.save(update_fields=["run", "refusal"])
 
 
 def _splits(
@@ -160,6 +179,7 @@ def request_advance(*, experiment_id: int) -> None:
         JobSpec(
             kind=ADVANCE_EXPERIMENT.name,
             payload={"experiment_id": experiment_id},
+            origin=f"{ORIGIN}:{experiment_id}",
             # Steps are short, and everything else waits for them.
             priority=10,
             dedupe_key=f"advance:{experiment_id}",
@@ -171,7 +191,9 @@ def request_advance(*, experiment_id: int) -> None:
 def advance_experiment(*, experiment_id: int) -> Experiment:
     """Take the experiment as far as it goes without waiting. Safe to call at any time, by anyone."""
     experiment = (
-        Experiment.objects.select_for_update(of=("self",)).select_related("workspace", "dataset").get(pk=experiment_id)
+        Experiment.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("workspace", "dataset")
+        .get(pk=experiment_id)
     )
     if experiment.state != Experiment.State.ACTIVE:
         return experiment
@@ -255,17 +277,7 @@ def _best_retriever(
         if any(run.state not in TERMINAL for run in runs):
             return None, ""
     else:
-        runs = list(
-            Run.objects.filter(
-                _same_settings(experiment),
-                workspace=experiment.workspace_id,
-                split__dataset=experiment.dataset_id,
-                split__task=task,
-                split__split=DatasetSplit.Split.DEV,
-                family=Family.RAG.value,
-                state=Run.State.DONE,
-            )
-        )
+        runs = _comparable_on_dev(experiment, task)
     metric = get_task(task).metrics[0]
     scored = {run.retriever: run.metrics[metric.name] for run in runs if run.state == Run.State.DONE and run.metrics}
     if not scored:
@@ -277,6 +289,27 @@ def _best_retriever(
     order = [name for name in RETRIEVERS if name in scored]
     sign = 1 if metric.higher_is_better else -1
     return max(order, key=lambda name: (sign * scored[name], -order.index(name))), ""
+
+
+def _comparable_on_dev(experiment: Experiment, task: str) -> list[Run]:
+    """The RAG runs over one set of dev questions: of the newest version with the most retrievers, then questions."""
+    found = Run.objects.filter(
+        _same_settings(experiment),
+        workspace=experiment.workspace_id,
+        split__dataset=experiment.dataset_id,
+        split__task=task,
+        split__split=DatasetSplit.Split.DEV,
+        family=Family.RAG.value,
+        state=Run.State.DONE,
+    )
+    by_questions: dict[tuple[int, int | None], list[Run]] = defaultdict(list)
+    for run in found.select_related("split").order_by("id"):
+        by_questions[run.split_id, run.user_limit].append(run)
+    return max(
+        by_questions.values(),
+        key=lambda runs: (runs[0].split.version, len(runs), runs[0].question_count),
+        default=[],
+    )
 
 
 def _is_fixed_rag(key: str) -> bool:
@@ -326,6 +359,15 @@ def advance_after(origin: str) -> None:
     waiting = Experiment.objects.filter(state=Experiment.State.ACTIVE, columns__run=run_id).distinct()
     for experiment_id in waiting.values_list("pk", flat=True):
         request_advance(experiment_id=experiment_id)
+
+
+def step_ended(origin: str) -> None:
+    """A step of an experiment has ended: one that failed for good fails the experiment, which would wait for ever."""
+    failure = failure_of_last(origin)
+    if failure is not None:
+        Experiment.objects.filter(pk=int(origin.partition(":")[2]), state=Experiment.State.ACTIVE).update(
+            state=Experiment.State.FAILED, error=f"It could not be taken further. {failure}", finished_at=Now()
+        )
 
 
 def advance_stalled() -> None:

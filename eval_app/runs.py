@@ -100,18 +100,24 @@ def _question_count(*, split: DatasetSplit, user_limit: int | None) -> int:
 @transaction.atomic
 def step_run(*, run_id: int) -> Run:
     """Do what `run` needs next, if anything: embed, train, generate or score. Safe to call at any time, by anyone."""
-    # Experiments that share a run step it one at a time.
-    run = Run.objects.select_for_update(of=("self",)).select_related("split", "base_model", "workspace").get(pk=run_id)
+    # Experiments that share a run step it one at a time; its predictions, which refer to it, may be written meanwhile.
+    locked = Run.objects.select_for_update(of=("self",), no_key=True)
+    run = locked.select_related("split", "base_model", "workspace").get(pk=run_id)
     if run.state in (Run.State.PENDING, Run.State.PREPARING):
         _prepare(run)
     elif run.state == Run.State.GENERATING:
         _collect(run)
-    elif run.state == Run.State.SCORING:
-        _fail_if(run, {score_key(run.pk)})
+    elif run.state == Run.State.SCORING and not _fail_if(run, {score_key(run.pk)}):
+        # Once more, in case the job is gone; one that is under way is enough.
+        _request_scoring(run)
     return run
 
 
 def _prepare(run: Run) -> None:
+    origin = run_origin(run.pk)
+    # Looked at first: what is still missing takes long to find out, and while jobs are under way nothing is asked for.
+    if run.state == Run.State.PREPARING and origin in unfinished_origins([origin]):
+        return
     plans = list(adapter_plans(run=run)) if run.rank is not None else []
     standing = adapters_by_identity(workspace=run.workspace, identities=[plan.identity for plan in plans])
     missing = [plan for plan in plans if plan.identity not in standing]
@@ -119,10 +125,7 @@ def _prepare(run: Run) -> None:
     waited_for = {f"adapter:{plan.identity}" for plan in missing}
     if _fail_if(run, waited_for):
         return
-    origin = run_origin(run.pk)
     if missing or to_embed:
-        if run.state == Run.State.PREPARING and origin in unfinished_origins([origin]):
-            return
         if missing:
             under_way = unfinished_keys(waited_for)
             request_adapters(
@@ -146,17 +149,10 @@ def _prepare(run: Run) -> None:
 
 
 def _collect(run: Run) -> None:
-    if selectors.answered_count(run=run) == run.question_count:
+    # Not by their number: a question may have gone with its end user since.
+    if not selectors.unanswered_questions(run=run).exists():
         _move(run, Run.State.SCORING)
-        enqueue(
-            JobSpec(
-                kind=SCORE_RUN.name,
-                payload={"run_id": run.pk},
-                workspace_id=run.workspace_id,
-                origin=run_origin(run.pk),
-                dedupe_key=score_key(run.pk),
-            )
-        )
+        _request_scoring(run)
         return
     origin = run_origin(run.pk)
     if origin in unfinished_origins([origin]):
@@ -166,9 +162,21 @@ def _collect(run: Run) -> None:
         _fail(run, f"{len(failed)} of {run.question_count} questions failed. The first: {failed[0]}")
         return
     # No job is left and no answer came, as after a deletion by hand: ask again for what is missing.
-    Generation.objects.filter(origin__startswith=f"{origin}/").delete()
+    _forget_generations(run)
     _move(run, Run.State.PENDING)
     _prepare(run)
+
+
+def _request_scoring(run: Run) -> None:
+    enqueue(
+        JobSpec(
+            kind=SCORE_RUN.name,
+            payload={"run_id": run.pk},
+            workspace_id=run.workspace_id,
+            origin=run_origin(run.pk),
+            dedupe_key=score_key(run.pk),
+        )
+    )
 
 
 def score_key(run_id: int) -> str:
@@ -254,14 +262,23 @@ def collect_generation(generation: Generation) -> bool:
 def restart_run(*, run: Run) -> None:
     """Let a failed or cancelled run go on from what it has."""
     if run.state in (Run.State.FAILED, Run.State.CANCELLED):
-        Generation.objects.filter(origin__startswith=f"{run_origin(run.pk)}/").delete()
+        _forget_generations(run)
         Run.objects.filter(pk=run.pk).update(state=Run.State.PENDING, error="", finished_at=None, started_at=Now())
 
 
 def cancel_run(*, run: Run) -> None:
     """Stop a run: nothing new starts, what is under way is given up, what is answered stays."""
+    # In the order in which a worker records an answer, the generation before the job, so that neither waits for the
+    # other.
+    if run.state not in TERMINAL:
+        _forget_generations(run)
     cancel_origin(run_origin(run.pk))
     Run.objects.filter(pk=run.pk).exclude(state__in=TERMINAL).update(state=Run.State.CANCELLED, finished_at=Now())
+
+
+def _forget_generations(run: Run) -> None:
+    """Delete what the run has asked and nobody will answer: it holds users' words."""
+    Generation.objects.filter(origin__startswith=f"{run_origin(run.pk)}/").delete()
 
 
 def _fail_if(run: Run, keys: set[str]) -> bool:

@@ -115,11 +115,6 @@ def training_documents(*, run: Run) -> Iterator[tuple[int, list[tuple[int, str]]
         )
 
 
-def answered_count(*, run: Run) -> int:
-    """How many questions of `run` have their prediction."""
-    return Prediction.objects.filter(run=run).count()
-
-
 @dataclass(frozen=True)
 class ColumnProgress:
     """How far one method is on one task: preparing counts jobs, generating counts questions."""

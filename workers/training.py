@@ -15,7 +15,7 @@ from users_app.selectors import UnknownDocuments, end_user_by_id, snapshot_docum
 from workers import loaded, provenance
 from workers.engine.adapter_files import folder_digest, write_peft_folder
 from workers.engine.hyperparameters import Hyperparameters
-from workers.engine.training import OnStep, train_adapter
+from workers.engine.training import OnStep, TrainingDiverged, train_adapter
 
 _PROGRESS_SECONDS = 1.0
 
@@ -57,13 +57,17 @@ def _train(job: ClaimedJob) -> None:
     if plan.identity != identity:
         raise Permanent("This worker's task catalogue or engine is not the one the adapter was asked from: update it.")
     base = loaded.base_model(base_record)
-    trained = train_adapter(
-        base,
-        pairs=[pair_of(task, document.fields) for document in documents],
-        hyperparameters=Hyperparameters.from_dict(plan.hyperparameters),
-        seed=plan.seed,
-        on_step=_watch(job),
-    )
+    try:
+        trained = train_adapter(
+            base,
+            pairs=[pair_of(task, document.fields) for document in documents],
+            hyperparameters=Hyperparameters.from_dict(plan.hyperparameters),
+            seed=plan.seed,
+            on_step=_watch(job),
+        )
+    except TrainingDiverged as diverged:
+        # It would again: everything that decides it is named by the adapter's identity.
+        raise Permanent(str(diverged)) from None
     with tempfile.TemporaryDirectory(prefix="lamppost-adapter-") as name:
         folder = Path(name)
         write_peft_folder(folder, trained, base)

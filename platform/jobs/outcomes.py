@@ -41,9 +41,16 @@ def failures_of_keys(keys: Collection[str], *, since: datetime) -> list[str]:
     return _errors(Job.objects.filter(dedupe_key__in=keys), since)
 
 
+def failure_of_last(origin: str) -> str | None:
+    """What went wrong in the newest job of `origin`, None where it has not failed."""
+    newest = Job.objects.filter(origin=origin).order_by("-pk").first()
+    return _error(newest) if newest is not None and newest.state == State.FAILED else None
+
+
 def _errors(jobs: QuerySet[Job], since: datetime) -> list[str]:
     failed = jobs.filter(state=State.FAILED, finished_at__gte=since).order_by("finished_at", "id")
-    return [
-        f"job {job.pk}: {job.error_message or job.error_type}"
-        for job in failed.only("pk", "error_message", "error_type")
-    ]
+    return [_error(job) for job in failed.only("pk", "error_message", "error_type")]
+
+
+def _error(job: Job) -> str:
+    return f"job {job.pk}: {job.error_message or job.error_type}"

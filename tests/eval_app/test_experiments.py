@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from django.db.models.functions import Now
 
 from eval_app.experiments import ExperimentRefused, advance_experiment, advance_stalled, cancel_experiment
 from eval_app.models import Experiment, ExperimentRun, Prediction, Run
@@ -142,6 +143,21 @@ class TestTheWholeWay:
         assert columns(another)["peft-rag:best:8"].run.retriever == columns(experiment)["peft-rag:best:8"].run.retriever
 
 
+def test_the_best_on_dev_is_chosen_among_runs_of_the_same_questions(dev, alice, bob, in_process):
+    start(dev, "rag:bm25,rag:recency")
+    start(dev, "rag:bm25,rag:recency", name="few", user_limit=1)
+    start(dev, "rag:bm25", name="alone", user_limit=2)
+    in_process("advance_experiment")
+    # In full recency is better; the other way round over the first user, and with nothing to be compared with.
+    for limit, scores in ((None, {"bm25": 0.2, "recency": 0.3}), (1, {"bm25": 0.9, "recency": 0.1}), (2, {"bm25": 1})):
+        for retriever, score in scores.items():
+            runs = Run.objects.filter(user_limit=limit, retriever=retriever)
+            assert runs.update(state="done", metrics={"rouge-1": score}, finished_at=Now()) == 1
+    on_test = start(split_of(questions_of(alice, bob), split="test"), "rag:best", name="on test")
+    advance_experiment(experiment_id=on_test.pk)
+    assert columns(on_test)["rag:best"].run.retriever == "recency"
+
+
 def test_best_without_any_retriever_to_choose_from_is_refused(dev, in_process):
     experiment = start(dev, "none,rag:best")
     in_process()
@@ -217,6 +233,32 @@ class TestInterruptions:
         in_process()
         assert (fresh(experiment).state, fresh(experiment).error) == ("done", "")
         assert Prediction.objects.count() == 3
+
+    def test_the_best_is_chosen_again_once_all_of_it_has_run(self, dev, tmp_path, in_process):
+        folder = tmp_path / "t5"
+        missing = ensure_base_model(name=str(folder), revision=small_t5().revision)
+        experiment = start(dev, "rag:bm25,rag:best", base_model=missing)
+        in_process()
+        assert columns(experiment)["rag:best"].refusal != ""
+
+        shutil.copytree(SMALL_T5, folder)
+        start(dev, "rag:bm25,rag:best", base_model=missing)
+        in_process()
+        found = columns(experiment)
+        assert (fresh(experiment).state, found["rag:best"].refusal) == ("done", "")
+        assert found["rag:best"].run == found["rag:bm25"].run
+
+    def test_an_experiment_that_cannot_be_taken_further_fails_and_says_why(self, dev, in_process):
+        experiment = start(dev, "none")
+        Experiment.objects.update(configuration={**experiment.configuration, "base_model_id": 0})
+        in_process()
+        assert fresh(experiment).state == "failed"
+        assert fresh(experiment).error.startswith("It could not be taken further. job ")
+
+    def test_what_ended_keeps_the_versions_that_made_it(self, dev, in_process):
+        start(dev, "none")
+        in_process()
+        assert start(dev, "none", versions={"torch": "3"}).versions == {"torch": "2"}
 
     def test_training_that_diverges_fails_its_columns_and_no_others(self, dev, in_process):
         experiment = start(dev, "none,peft:8", hyperparameters={**HYPERPARAMETERS, "learning_rate": 1e15, "epochs": 3})

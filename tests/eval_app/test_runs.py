@@ -156,6 +156,19 @@ class TestSteps:
         assert step_run(run_id=run.pk).state == "scoring"
         assert kinds_of_jobs() == ["score_run"]
 
+    def test_it_is_scored_although_a_question_went_with_its_user(self, dev, bob):
+        run = answered_run(dev, ["a", "b", "c"])
+        Run.objects.filter(pk=run.pk).update(state=Run.State.GENERATING)
+        bob.delete()
+        assert step_run(run_id=run.pk).state == "scoring"
+
+    def test_a_scoring_that_got_lost_is_asked_for_again(self, dev):
+        run = answered_run(dev, ["a", "b", "c"])
+        Run.objects.filter(pk=run.pk).update(state=Run.State.SCORING)
+        for _ in range(2):
+            assert step_run(run_id=run.pk).state == "scoring"
+        assert kinds_of_jobs() == ["score_run"]
+
     def test_a_run_that_is_done_stays_as_it_is(self, dev):
         run = answered_run(dev, ["a", "b", "c"])
         assert step_run(run_id=run.pk).state == "done"
@@ -201,6 +214,10 @@ class TestEnds:
         assert run.state == "cancelled"
         assert set(Job.objects.values_list("state", flat=True)) == {"cancelled"}
         assert step_run(run_id=run.pk).state == "cancelled"
+
+    def test_a_cancelled_run_keeps_no_words_of_what_it_asked(self, dev):
+        cancel_run(run=step_run(run_id=a_run(dev).pk))
+        assert not Generation.objects.exists()
 
     def test_a_cancelled_run_goes_on_from_what_it_has(self, dev):
         run = step_run(run_id=a_run(dev).pk)

@@ -126,4 +126,6 @@ def test_no_error_quotes_a_document(alice, in_process):
     job = last_job()
     assert job.state == "failed"
     assert "the loss is not finite at step" in job.error_message
+    # The same inputs would diverge again.
+    assert job.attempts == 1
     assert not any(tweet["text"] in job.error_message + job.error_trace for tweet in OF_ALICE)

@@ -3,6 +3,7 @@
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from rich.console import Console
 
 from common import terminal
 from eval_app.experiments import ExperimentRefused, start_experiment
-from eval_app.methods import MethodError, allowed_methods, parse_methods
+from eval_app.methods import BEST, Method, MethodError, allowed_methods, parse_methods
 from eval_app.models import DatasetSplit, Experiment
 from eval_app.reports import experiment_table
 from eval_app.selectors import NotFound, dataset_by_name
-from eval_app.table import table_as_json
+from eval_app.table import Table, table_as_json
 from eval_app.terminal import print_table
-from jobs.local import local_workers
+from jobs.local import WorkersDidNotStart, local_workers
 from lamp.catalogue import UnknownTask
 from retrieval_app.services import DENSE
 from users_app.selectors import UnknownWorkspace, workspace_by_slug
@@ -28,6 +29,17 @@ from workers.experiment_progress import ExperimentProgress
 from workers.model_names import SMALL
 
 _POLL_SECONDS = 0.5
+_NAME_LENGTH = 100
+# Option, its name here, the least and the most that it may be.
+_RANGES = (
+    ("-k", "documents_wanted", 1, 2**31 - 1),
+    ("--users", "users", 1, 2**31 - 1),
+    ("--num-beams", "num_beams", 1, 1000),
+    ("--max-input-tokens", "max_input_tokens", 1, 2**31 - 1),
+    ("--max-output-tokens", "max_output_tokens", 1, 2**31 - 1),
+    ("--seed", "seed", 0, 2**63 - 1),
+    ("--workers", "workers", 1, 1000),
+)
 # What of the training defaults the command line may change; the rank is part of the method.
 _HYPERPARAMETERS = {
     "epochs": int,
@@ -75,6 +87,8 @@ class Command(BaseCommand):
                     _watch(experiment, console)
         except KeyboardInterrupt:
             raise CommandError("Interrupted. The same command goes on from where it stopped.", returncode=130) from None
+        except WorkersDidNotStart as problem:
+            raise CommandError(str(problem)) from None
         experiment.refresh_from_db()
         self._report(experiment, options, console)
 
@@ -84,9 +98,7 @@ class Command(BaseCommand):
         from workers.engine.sources import ModelRefused, ModelUnavailable
 
         try:
-            _require_positive(
-                options, "documents_wanted", "users", "num_beams", "max_input_tokens", "max_output_tokens"
-            )
+            _require_sensible(options)
             methods = parse_methods(options["methods"])
             workspace = workspace_by_slug(options["workspace"])
             dataset = dataset_by_name(workspace=workspace, name=options["dataset"])
@@ -94,7 +106,6 @@ class Command(BaseCommand):
             limits = {name: options[name] for name in ("max_input_tokens", "max_output_tokens")}
             hyperparameters = Hyperparameters(**chosen, **limits).as_dict()
             del hyperparameters["rank"]
-            dense = any(method.retriever in DENSE for method in methods)
             base_model = loaded.record_base_model(options["base_model"])
             return start_experiment(
                 workspace=workspace,
@@ -104,7 +115,7 @@ class Command(BaseCommand):
                 tasks=options["tasks"].split(",") if options["tasks"] else None,
                 methods=methods,
                 base_model=base_model,
-                encoder=loaded.record_encoder(_encoder_name(options)) if dense else None,
+                encoder=loaded.record_encoder(_encoder_name(options)) if _needs_encoder(options, methods) else None,
                 documents_wanted=options["documents_wanted"],
                 hyperparameters=hyperparameters,
                 parameters={"num_beams": options["num_beams"], **limits, "exact": options["exact"]},
@@ -131,9 +142,7 @@ class Command(BaseCommand):
             table = experiment_table(experiment=experiment)
             print_table(table, console)
             if options["json_path"] is not None:
-                options["json_path"].parent.mkdir(parents=True, exist_ok=True)
-                text = json.dumps(table_as_json(table), indent=2, ensure_ascii=False, allow_nan=False)
-                options["json_path"].write_text(text + "\n", encoding="utf-8")
+                _write(options["json_path"], table)
                 console.print(f"Written to {options['json_path']}", highlight=False)
         if experiment.state != Experiment.State.DONE:
             raise CommandError(
@@ -148,10 +157,29 @@ def _encoder_name(options: dict[str, Any]) -> str:
     return SMALL if options["base_model"] == SMALL else settings.DEFAULT_ENCODER
 
 
-def _require_positive(options: dict[str, Any], *names: str) -> None:
-    for name in names:
-        if options[name] is not None and options[name] < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {options[name]}.")
+def _needs_encoder(options: dict[str, Any], methods: Sequence[Method]) -> bool:
+    # On the dev split the best is one of the methods; elsewhere it may be any that ran on dev.
+    best_of_any = options["split"] != DatasetSplit.Split.DEV and any(method.retriever == BEST for method in methods)
+    return best_of_any or any(method.retriever in DENSE for method in methods)
+
+
+def _require_sensible(options: dict[str, Any]) -> None:
+    """Raises ValueError for what no run could be recorded or drawn with."""
+    if not options["name"].strip() or len(options["name"]) > _NAME_LENGTH:
+        raise ValueError(f"--name must have 1 to {_NAME_LENGTH} characters.")
+    for option, name, least, most in _RANGES:
+        value = options[name]
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{option} must be between {least} and {most}, not {value}.")
+
+
+def _write(path: Path, table: Table) -> None:
+    text = json.dumps(table_as_json(table), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"The table cannot be written to {path}: {error.strerror}.", returncode=2) from None
 
 
 def _watch(experiment: Experiment, console: Console) -> None:
