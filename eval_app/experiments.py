@@ -169,8 +169,6 @@ def _require_same(experiment: Experiment, *, dataset: Dataset, split: str, confi
             "Give this one another name; runs that are equal are shared."
         )
     experiment.configuration = dict(configuration)
-    if experiment.report is not None:
-        experiment.report = build_report(experiment=experiment)
 
 
 def request_advance(*, experiment_id: int) -> None:
@@ -371,10 +369,9 @@ def step_ended(origin: str) -> None:
 
 
 def advance_stalled() -> None:
-    """Beat's sweep: move on every active experiment for which no job is under way, whatever was lost."""
+    """Beat's sweep: move on every active experiment with a run that nothing is under way for, whatever was lost."""
     for experiment in Experiment.objects.filter(state=Experiment.State.ACTIVE):
-        origins = [
-            run_origin(run_id) for run_id in experiment.columns.exclude(run=None).values_list("run_id", flat=True)
-        ]
-        if not unfinished_origins(origins):
+        open_runs = experiment.columns.exclude(run=None).exclude(run__state__in=TERMINAL)
+        origins = {run_origin(run_id) for run_id in open_runs.values_list("run_id", flat=True)}
+        if not origins or origins - unfinished_origins(origins):
             request_advance(experiment_id=experiment.pk)

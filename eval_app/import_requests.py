@@ -6,11 +6,13 @@ import logging
 import os
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
+from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
 from eval_app.importing import Order, Source
@@ -34,6 +36,8 @@ QUESTIONS: Final = "questions.json"
 OUTPUTS: Final = "outputs.json"
 
 _SWEEP_EVERY_SECONDS: Final = 600.0
+_UPLOAD_AT_MOST: Final = timedelta(days=1)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _last_sweep = 0.0
 
 
@@ -134,12 +138,15 @@ def sweep_sources() -> None:
         return
     _last_sweep = time.monotonic()
     try:
-        found = {info.key.split("/")[1] for info in get_store().list(f"{PASSING}/")}
+        stored: dict[str, datetime] = {}
+        for info in get_store().list(f"{PASSING}/"):
+            import_id = info.key.split("/")[1]
+            stored[import_id] = max(stored.get(import_id, _LONG_AGO), info.modified or timezone.now())
     except ObjectStoreError as error:
         logger.warning("sources of imports were not swept: %s", type(error).__name__)
         return
-    for import_id in found:
+    for import_id, last in stored.items():
         origin = f"{ORIGIN}:{import_id}"
-        # Without a job it is still being uploaded.
-        if jobs_of(origin=origin).exists():
+        # Without a job it is still being uploaded, unless whoever was uploading has gone.
+        if jobs_of(origin=origin).exists() or timezone.now() - last > _UPLOAD_AT_MOST:
             import_ended(origin)

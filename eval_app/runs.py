@@ -17,6 +17,7 @@ from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
 from retrieval_app.selectors import end_users_to_embed
 from retrieval_app.services import DENSE, request_embeddings
+from retrieval_app.version import RETRIEVAL_VERSION
 from training_app.adapters import AdapterPlan, adapters_by_identity, plan_adapter, request_adapters
 from training_app.engine_version import ENGINE_VERSION
 from training_app.generations import request_generations
@@ -60,6 +61,7 @@ def ensure_run(
             "retriever": retriever,
             "encoder": f"{used_encoder.name}@{used_encoder.revision}" if used_encoder else None,
             "documents": wanted,
+            "retrieval": RETRIEVAL_VERSION if method.family.retrieves else None,
             "hyperparameters": used_hyperparameters,
             "parameters": dict(parameters),
             "seed": used_seed,
@@ -194,6 +196,7 @@ def adapter_plans(*, run: Run) -> Iterator[AdapterPlan]:
                 end_user_id=end_user_id,
                 task=run.split.task,
                 base_model=run.base_model,
+                dtype=run.parameters["dtype"],
                 hyperparameters=run.hyperparameters,
                 seed=run.seed,
                 documents=documents,

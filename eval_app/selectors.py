@@ -1,9 +1,9 @@
 """Reads of datasets, questions, runs and predictions, always within one workspace."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 
 from django.db.models import Count, Min, QuerySet
@@ -11,6 +11,9 @@ from django.db.models import Count, Min, QuerySet
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
 from jobs.outcomes import finished_by_origin
 from users_app.models import Document, Workspace
+
+# How many users' documents are looked up at once.
+USERS_A_QUERY = 200
 
 
 class NotFound(LookupError):
@@ -100,19 +103,28 @@ def training_documents(*, run: Run) -> Iterator[tuple[int, list[tuple[int, str]]
     questions = (
         run_questions(run=run).order_by("end_user_id", "position").only("end_user_id", "document_ids").iterator(500)
     )
-    for end_user_id, own in groupby(questions, key=attrgetter("end_user_id")):
-        document_ids = visible_to_every_question([question.document_ids for question in own])
-        digests = {
-            document_id: bytes(digest).hex()
-            for document_id, digest in Document.objects.filter(
-                end_user=end_user_id, end_user__workspace=run.workspace_id, task=run.split.task, pk__in=document_ids
-            ).values_list("pk", "digest")
-        }
-        # A document that was erased since is still named by the snapshots, and teaches nobody.
-        yield (
-            end_user_id,
-            [(document_id, digests[document_id]) for document_id in document_ids if document_id in digests],
-        )
+    visible = (
+        (end_user_id, visible_to_every_question([question.document_ids for question in own]))
+        for end_user_id, own in groupby(questions, key=attrgetter("end_user_id"))
+    )
+    while users := dict(islice(visible, USERS_A_QUERY)):
+        digests = _digests(run, users)
+        for end_user_id, document_ids in users.items():
+            # A document that was erased since is still named by the snapshots, and teaches nobody.
+            own_digests = digests.get(end_user_id, {})
+            yield end_user_id, [(pk, own_digests[pk]) for pk in document_ids if pk in own_digests]
+
+
+def _digests(run: Run, users: Mapping[int, Sequence[int]]) -> dict[int, dict[int, str]]:
+    """Of each end user, document id → digest as hex, of those documents that are the user's own."""
+    wanted = {document_id for document_ids in users.values() for document_id in document_ids}
+    found = Document.objects.filter(
+        end_user__in=users, end_user__workspace=run.workspace_id, task=run.split.task, pk__in=wanted
+    )
+    digests: dict[int, dict[int, str]] = defaultdict(dict)
+    for end_user_id, document_id, digest in found.values_list("end_user_id", "pk", "digest"):
+        digests[end_user_id][document_id] = bytes(digest).hex()
+    return digests
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from jobs.services import JobSpec, enqueue_many
 from lamp.catalogue import get_task
@@ -23,6 +24,7 @@ class AdapterPlan:
     end_user_id: int
     task: str
     base_model_id: int
+    dtype: str
     hyperparameters: Mapping[str, Any]
     seed: int
     document_ids: tuple[int, ...]
@@ -34,6 +36,7 @@ class AdapterPlan:
         return {
             "task": self.task,
             "base_model_id": self.base_model_id,
+            "dtype": self.dtype,
             "hyperparameters": dict(self.hyperparameters),
             "seed": self.seed,
             "document_ids": list(self.document_ids),
@@ -67,17 +70,22 @@ def plan_adapter(
     end_user_id: int,
     task: str,
     base_model: BaseModel,
+    dtype: str,
     hyperparameters: Mapping[str, Any],
     seed: int,
     documents: Sequence[tuple[int, str]],
 ) -> AdapterPlan:
-    """Name the adapter that these inputs make; `documents` are (id, digest as hex) in training order."""
+    """Name the adapter that these inputs make; `documents` are (id, digest as hex) in training order.
+
+    `dtype` is the precision in which the frozen base model runs: "float32" or "bfloat16".
+    """
     digests = tuple(digest for _, digest in documents)
     return AdapterPlan(
         workspace_id=workspace.pk,
         end_user_id=end_user_id,
         task=task,
         base_model_id=base_model.pk,
+        dtype=dtype,
         hyperparameters=dict(hyperparameters),
         seed=seed,
         document_ids=tuple(document_id for document_id, _ in documents),
@@ -86,6 +94,7 @@ def plan_adapter(
             workspace_id=workspace.pk,
             end_user_id=end_user_id,
             base_model=f"{base_model.name}@{base_model.revision}",
+            dtype=dtype,
             task=task,
             task_version=get_task(task).version,
             hyperparameters=hyperparameters,
@@ -97,12 +106,16 @@ def plan_adapter(
 
 
 def adapters_by_identity(*, workspace: Workspace, identities: Iterable[str]) -> dict[str, int]:
-    """Adapter id by identity, of those that stand in `workspace`."""
-    return dict(
-        Adapter.objects.filter(end_user__workspace=workspace, identity__in=list(identities)).values_list(
-            "identity", "id"
-        )
+    """Adapter id by identity, of those that stand in `workspace` and can be used."""
+    standing = Adapter.objects.filter(
+        end_user__workspace=workspace, identity__in=list(identities), withdrawn_at__isnull=True
     )
+    return dict(standing.values_list("identity", "id"))
+
+
+def withdraw_adapter(*, adapter: Adapter) -> None:
+    """Never use `adapter` again: its files are lost or damaged. Whoever needs it will have it trained anew."""
+    Adapter.objects.filter(pk=adapter.pk, withdrawn_at__isnull=True).update(withdrawn_at=Now())
 
 
 @transaction.atomic
@@ -127,11 +140,13 @@ def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts)
     """Record a trained adapter; an adapter of the same identity that stands already is returned as it is."""
     adapter, _ = Adapter.objects.get_or_create(
         identity=plan.identity,
+        withdrawn_at=None,
         defaults={
             "end_user": end_user,
             "task": plan.task,
             "task_version": get_task(plan.task).version,
             "base_model_id": plan.base_model_id,
+            "dtype": plan.dtype,
             "rank": plan.hyperparameters["rank"],
             "hyperparameters": dict(plan.hyperparameters),
             "seed": plan.seed,

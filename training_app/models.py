@@ -25,24 +25,26 @@ class BaseModel(models.Model):
 class Adapter(models.Model):
     """One immutable version of one end user's LoRA adapter, named by everything that made it.
 
-    `identity` is the digest of workspace, end user, base model and revision, task and its version, hyperparameters,
-    the ordered digests of the documents, seed and engine version: the same inputs find the same row.
+    `identity` is the digest of workspace, end user, base model, revision and precision, task and its version,
+    hyperparameters, the ordered digests of the documents, seed and engine version: the same inputs find the same row.
     """
 
     end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="adapters", db_index=False)
     task = models.CharField(max_length=100)
     task_version = models.CharField(max_length=64)
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="adapters")
+    # The precision of the frozen base model in training; LoRA itself is float32.
+    dtype = models.CharField(max_length=20)
     rank = models.PositiveIntegerField()
     hyperparameters = models.JSONField()
     seed = models.BigIntegerField()
     engine_version = models.CharField(max_length=50)
-    identity = models.CharField(max_length=64, unique=True)
+    identity = models.CharField(max_length=64)
     # In training order, repetitions included; erasing a document finds every adapter that saw it.
     document_ids = ArrayField(models.BigIntegerField())
     document_digests = ArrayField(models.CharField(max_length=64))
 
-    object_prefix = models.CharField(max_length=300, unique=True)
+    object_prefix = models.CharField(max_length=300)
     content_digest = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
 
@@ -52,9 +54,14 @@ class Adapter(models.Model):
     versions = models.JSONField()
     hardware = models.JSONField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Set when its files were found lost or damaged: it is not used again, and the same inputs make another one.
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["identity"], condition=Q(withdrawn_at__isnull=True), name="adapter_once_an_identity"
+            ),
             models.CheckConstraint(condition=Q(rank__gte=1, rank__lte=256), name="adapter_rank_in_range"),
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="adapter_is_not_empty"),
             models.CheckConstraint(condition=Q(document_ids__len__gt=0), name="adapter_saw_documents"),

@@ -7,14 +7,19 @@ from threading import Lock
 
 from django.conf import settings
 
-from common.objects import get_store
+from common.objects import ObjectMissing, get_store
 from jobs.errors import Permanent
+from training_app.adapters import withdraw_adapter
 from training_app.models import Adapter
 from workers.engine.adapter_files import AdapterRefused, folder_digest, read_peft_folder
 from workers.engine.adapters import AdapterWeights
 from workers.engine.base_model import BaseModel
 
 _FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+class AdapterDamaged(Exception):
+    """The stored files are not the ones that were recorded."""
 
 
 class AdapterCache:
@@ -48,22 +53,31 @@ class AdapterCache:
 
 
 def fetch_adapter(adapter: Adapter, *, base: BaseModel) -> AdapterWeights:
-    """Download an adapter's folder, check it against its record, and read it."""
+    """Download an adapter's folder, check it against its record, and read it.
+
+    Raises `Permanent` where it is not what was trained; it is then withdrawn, so that it can be trained anew.
+    """
     with tempfile.TemporaryDirectory(prefix="lamppost-adapter-") as name:
-        download_adapter(adapter, folder=Path(name))
         try:
+            download_adapter(adapter, folder=Path(name))
             return read_peft_folder(Path(name), base=base, max_bytes=adapter.size_bytes)
-        except AdapterRefused as refused:
-            raise Permanent(f"Adapter {adapter.pk} cannot be used: {refused}") from None
+        except (AdapterDamaged, AdapterRefused, ObjectMissing) as problem:
+            withdraw_adapter(adapter=adapter)
+            raise Permanent(
+                f"Adapter {adapter.pk} cannot be used and was withdrawn: {problem} Start again to have it trained anew."
+            ) from None
 
 
 def download_adapter(adapter: Adapter, *, folder: Path) -> None:
-    """Put the files of `adapter` into `folder`, a plain PEFT folder; raises `Permanent` where their digest differs."""
+    """Put the files of `adapter` into `folder`, a plain PEFT folder.
+
+    Raises `AdapterDamaged` where their digest differs, `ObjectMissing` where they are gone.
+    """
     store = get_store()
     for file in _FILES:
         store.download(adapter.object_prefix + file, folder / file)
     if folder_digest(folder) != adapter.content_digest:
-        raise Permanent(f"Adapter {adapter.pk} in the object store is not what was trained: its digest differs.")
+        raise AdapterDamaged("What is in the object store is not what was trained: its digest differs.")
 
 
 adapter_cache = AdapterCache(max_bytes=settings.ADAPTER_CACHE_BYTES)

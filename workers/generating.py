@@ -56,7 +56,7 @@ def handle(jobs: list[ClaimedJob]) -> None:
                 with job.finishing(result={"answered": False}):
                     continue
             job.check()
-            base = base or loaded.base_model(generation.base_model)
+            base = base or loaded.base_model(generation.base_model, dtype=generation.parameters["dtype"])
             rows.append(_prepare(job, generation, base))
     if rows:
         _answer(rows)
@@ -117,7 +117,7 @@ def _query_vector(generation: Generation, query: str) -> NDArray[np.float32] | N
 def _answer(rows: Sequence[_Row]) -> None:
     parameters = rows[0].generation.parameters
     begun = time.perf_counter()
-    generated = loaded.generator(rows[0].generation.base_model).generate(
+    generated = loaded.generator(rows[0].generation.base_model, dtype=parameters["dtype"]).generate(
         [GenerationRow(prompt=row.prompt, adapter=row.adapter) for row in rows],
         num_beams=parameters["num_beams"],
         max_input_tokens=parameters["max_input_tokens"],

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from threading import Lock
 
+import torch
 from django.conf import settings
 
 from retrieval_app.models import Encoder as EncoderRecord
@@ -16,32 +17,44 @@ from workers.engine.threads import limit_threads
 from workers.model_names import base_model_source, encoder_source
 from workers.quietness import quieten_transformers
 
+DTYPES = ("float32", "bfloat16")
+_DTYPES = {name: getattr(torch, name) for name in DTYPES}
 _KEPT = 2
 _base_models = BaseModels(limit=_KEPT)
-_generators: OrderedDict[int, Generator] = OrderedDict()
+_generators: OrderedDict[tuple[int, str], Generator] = OrderedDict()
 _encoders: dict[tuple[str, str], Encoder] = {}
 _lock = Lock()
 
 
-def base_model(record: BaseModelRecord) -> BaseModel:
-    """The frozen base model of `record`; raises `ModelRefused` where what is here is another revision."""
+def default_dtype() -> str:
+    """The precision in which this installation runs base models unless told otherwise."""
+    return "float32" if settings.MODEL_DEVICE == "cpu" else "bfloat16"
+
+
+def base_model(record: BaseModelRecord, *, dtype: str) -> BaseModel:
+    """The frozen base model of `record` in "float32" or "bfloat16".
+
+    Raises `ModelRefused` where what is here is another revision.
+    """
     _prepare_process()
     return _base_models.get(
         base_model_source(record.name).location,
         revision=record.revision,
         device=settings.MODEL_DEVICE,
+        dtype=_DTYPES[dtype],
         name=record.name,
     )
 
 
-def generator(record: BaseModelRecord) -> Generator:
+def generator(record: BaseModelRecord, *, dtype: str) -> Generator:
     """What generates with the base model of `record`; it outlives a batch, and so do the adapters in its slots."""
-    base = base_model(record)
+    base = base_model(record, dtype=dtype)
+    key = (record.pk, dtype)
     with _lock:
-        kept = _generators.get(record.pk)
+        kept = _generators.get(key)
         if kept is None or kept.base is not base:
-            kept = _generators[record.pk] = Generator(base)
-        _generators.move_to_end(record.pk)
+            kept = _generators[key] = Generator(base)
+        _generators.move_to_end(key)
         while len(_generators) > _KEPT:
             _generators.popitem(last=False)
         return kept
@@ -59,14 +72,20 @@ def encoder(record: EncoderRecord) -> Encoder:
         return _encoders[key]
 
 
-def record_base_model(name: str) -> BaseModelRecord:
+def record_base_model(name: str, *, dtype: str) -> BaseModelRecord:
     """Load the base model that `name` stands for today, and record it with its revision.
 
     Raises `ModelUnavailable` or `ModelRefused`.
     """
     _prepare_process()
     source = base_model_source(name)
-    found = _base_models.get(source.location, revision=source.revision, device=settings.MODEL_DEVICE, name=source.name)
+    found = _base_models.get(
+        source.location,
+        revision=source.revision,
+        device=settings.MODEL_DEVICE,
+        dtype=_DTYPES[dtype],
+        name=source.name,
+    )
     return ensure_base_model(name=source.name, revision=found.revision)
 
 

@@ -50,13 +50,14 @@ def _train(job: ClaimedJob) -> None:
         end_user_id=end_user.pk,
         task=task.key,
         base_model=base_record,
+        dtype=job.payload["dtype"],
         hyperparameters=job.payload["hyperparameters"],
         seed=job.payload["seed"],
         documents=[(document.pk, bytes(document.digest).hex()) for document in documents],
     )
     if plan.identity != identity:
         raise Permanent("This worker's task catalogue or engine is not the one the adapter was asked from: update it.")
-    base = loaded.base_model(base_record)
+    base = loaded.base_model(base_record, dtype=plan.dtype)
     try:
         trained = train_adapter(
             base,

@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
@@ -73,6 +73,8 @@ class ObjectInfo:
     key: str
     size: int
     etag: str
+    # When it was stored, by the store's clock; None in the answer to storing it.
+    modified: datetime | None = None
 
 
 class ObjectStore:
@@ -182,7 +184,7 @@ class ObjectStore:
                 found = self._client.stat_object(self.bucket, _checked(key))
         except ObjectMissing:
             return None
-        return ObjectInfo(key, found.size or 0, (found.etag or "").strip('"'))
+        return ObjectInfo(key, found.size or 0, (found.etag or "").strip('"'), found.last_modified)
 
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens if there is none."""
@@ -208,7 +210,8 @@ class ObjectStore:
         with contextlib.suppress(_BucketMissing), self._clear_errors(prefix):
             for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True):
                 if not found.is_dir:
-                    yield ObjectInfo(found.object_name or "", found.size or 0, (found.etag or "").strip('"'))
+                    etag = (found.etag or "").strip('"')
+                    yield ObjectInfo(found.object_name or "", found.size or 0, etag, found.last_modified)
 
     def presigned_get(self, key: str, *, seconds: int) -> str:
         """An address by which anybody can read the object for `seconds`, reachable from outside. Asks no server."""

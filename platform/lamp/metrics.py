@@ -57,7 +57,7 @@ def mean_score(metric: str, samples: Iterable[float]) -> float:
 def rating_error(prediction: str, gold: str, *, scale: Rating | None) -> float:
     """|prediction - gold|; a prediction that is no finite number counts as the end of the scale farther from the gold.
 
-    Where both ends are as far, as the upper one.
+    Where both ends are as far, as the upper one. A number so large that its squared error is not finite is none either.
     """
     low, high = (scale.lowest, scale.highest) if scale else (1, 5)
     wanted = float(gold)
@@ -65,7 +65,7 @@ def rating_error(prediction: str, gold: str, *, scale: Rating | None) -> float:
         said = float(prediction)
     except ValueError:
         said = math.nan
-    if not math.isfinite(said):
+    if not math.isfinite((said - wanted) * (said - wanted)):
         said = low if abs(wanted - low) > abs(wanted - high) else high
     return abs(said - wanted)
 

@@ -12,7 +12,7 @@ from training_app.adapters import ensure_base_model
 from training_app.models import BaseModel
 
 # As short as an answer can be: what is asked here is not whether it is good.
-PARAMETERS = {"num_beams": 1, "max_input_tokens": 128, "max_output_tokens": 4, "exact": False}
+PARAMETERS = {"num_beams": 1, "max_input_tokens": 128, "max_output_tokens": 4, "exact": False, "dtype": "float32"}
 HYPERPARAMETERS: dict[str, Any] = {
     "alpha": 32,
     "dropout": 0.1,
@@ -30,7 +30,7 @@ HYPERPARAMETERS: dict[str, Any] = {
 def small_t5() -> BaseModel:
     from workers.loaded import record_base_model
 
-    return record_base_model("small")
+    return record_base_model("small", dtype="float32")
 
 
 def small_encoder() -> Encoder:

@@ -26,6 +26,8 @@ def test_a_label_is_compared_stripped_and_with_its_case():
         ("", "1", 4),
         ("nan", "5", 4),
         ("inf", "2", 3),
+        ("1e308", "2", 3),
+        ("1e100", "2", 1e100),
         ("-Infinity", "4", 3),
         ("1e999", "4", 3),
         ("1_0", "4", 6),

@@ -17,6 +17,7 @@ def plan_of(end_user: EndUser, documents: list[Document], *, seed: int = 0, **hy
         end_user_id=end_user.pk,
         task="LaMP-7",
         base_model=a_base_model(),
+        dtype="float32",
         hyperparameters={**HYPERPARAMETERS, **hyperparameters},
         seed=seed,
         documents=[(document.pk, bytes(document.digest).hex()) for document in documents],

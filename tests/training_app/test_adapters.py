@@ -37,6 +37,7 @@ def test_a_job_holds_ids_and_settings_and_no_text(alice):
     assert job.payload == {
         "task": "LaMP-7",
         "base_model_id": a_base_model().pk,
+        "dtype": "float32",
         "hyperparameters": {"rank": 8, "epochs": 1},
         "seed": 0,
         "document_ids": [document.pk for document in tweets_of(alice)],

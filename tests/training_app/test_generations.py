@@ -9,7 +9,7 @@ from training_app.adapters import record_adapter
 from training_app.generations import Answer, batch_key, record_answer, request_generations
 from training_app.models import Generation
 
-PARAMETERS = {"num_beams": 4, "max_input_tokens": 512, "max_output_tokens": 8, "exact": False}
+PARAMETERS = {"num_beams": 4, "max_input_tokens": 512, "max_output_tokens": 8, "exact": False, "dtype": "float32"}
 ANSWER = Answer(
     prompt="the prompt",
     output="an answer",
@@ -69,7 +69,7 @@ def test_what_shares_a_pass_shares_the_base_model_and_the_search():
     assert key != batch_key(base_model_id=2, parameters=PARAMETERS)
     assert all(
         key != batch_key(base_model_id=1, parameters={**PARAMETERS, name: value})
-        for name, value in (("num_beams", 1), ("max_output_tokens", 9), ("exact", True))
+        for name, value in (("num_beams", 1), ("max_output_tokens", 9), ("exact", True), ("dtype", "bfloat16"))
     )
 
 

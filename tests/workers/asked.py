@@ -22,6 +22,7 @@ def plan(end_user: EndUser, documents: Sequence[Document] | None = None, **chang
         end_user_id=end_user.pk,
         task=get_task(TWEETS).key,
         base_model=small_t5(),
+        dtype="float32",
         hyperparameters={**HYPERPARAMETERS, "rank": 8, **changed},
         seed=0,
         documents=[(document.pk, bytes(document.digest).hex()) for document in documents],

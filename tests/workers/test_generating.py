@@ -9,6 +9,7 @@ from retrieval_app.services import request_embeddings, retrieve
 from tests.eval_app.stored import small_encoder, small_t5
 from tests.people import TWEETS, person, tweets_of
 from tests.workers.asked import TAUGHT, ask, ask_for_adapter
+from training_app.adapters import adapters_by_identity
 from training_app.models import Adapter, Generation
 from workers import loaded
 
@@ -48,7 +49,7 @@ def test_without_a_retriever_the_input_is_the_prompt(alice, answer):
 
 def test_what_it_cost_is_recorded(alice, answer):
     done = answer(ask(alice))
-    tokens = loaded.base_model(small_t5()).tokenizer.encode(done.prompt)
+    tokens = loaded.base_model(small_t5(), dtype="float32").tokenizer.encode(done.prompt)
     assert done.input_tokens == len(tokens)
     assert 1 <= done.output_tokens <= 5
     assert (done.retrieval_ms, done.adapter_ms) == (0.0, 0.0)
@@ -70,7 +71,7 @@ def test_with_a_retriever_the_prompt_is_made_of_the_users_best_documents(alice, 
     )
     assert done.retrieved_document_ids == [one.document.pk for one in best]
     assert done.retrieved_scores == [one.score for one in best]
-    tokenizer = loaded.base_model(small_t5()).tokenizer
+    tokenizer = loaded.base_model(small_t5(), dtype="float32").tokenizer
     fields = [one.document.fields for one in best]
     assert done.prompt == build_prompt(task, done.input, fields, tokenizer=tokenizer, max_input_tokens=128)
 
@@ -152,3 +153,22 @@ def test_an_adapter_whose_files_were_changed_is_not_used(alice, in_process, answ
     assert generation.output is None
     assert job_of(generation).attempts == 1
     assert "is not what was trained: its digest differs" in job_of(generation).error_message
+
+
+@pytest.mark.parametrize("harm", ["changed", "lost"])
+def test_a_harmed_adapter_is_withdrawn_so_that_it_is_trained_anew(alice, in_process, answer, harm):
+    identity = ask_for_adapter(alice)
+    in_process("train_adapter")
+    harmed = Adapter.objects.get(identity=identity)
+    key = harmed.object_prefix + "adapter_model.safetensors"
+    if harm == "changed":
+        get_store().put_bytes(key, b"x")
+    else:
+        get_store().delete(key)
+    assert answer(ask(alice, adapter=harmed)).output is None
+    assert adapters_by_identity(workspace=alice.workspace, identities=[identity]) == {}
+    ask_for_adapter(alice)
+    in_process("train_adapter")
+    anew = Adapter.objects.get(identity=identity, withdrawn_at=None)
+    assert (anew.content_digest, anew.pk != harmed.pk) == (harmed.content_digest, True)
+    assert answer(ask(alice, adapter=anew)).output is not None

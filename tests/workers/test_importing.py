@@ -2,13 +2,15 @@
 
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Thread
 
 import pytest
 from django.db import connection, connections
 
 from common.objects import get_store
-from eval_app.import_requests import request_import
+from eval_app import import_requests
+from eval_app.import_requests import request_import, sweep_sources
 from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import DatasetSplit, Question
 from jobs.models import Job, State
@@ -146,4 +148,15 @@ def test_a_cancelled_import_leaves_nothing_behind(requested, held_up):
     job.refresh_from_db()
     assert job.state == State.CANCELLED
     assert not DatasetSplit.objects.exists()
+    assert sources("imports/") == []
+
+
+def test_what_an_upload_left_that_never_became_a_job_is_swept_after_a_day(monkeypatch):
+    get_store().put_bytes("imports/lost/questions.json", b"[]")
+    monkeypatch.setattr(import_requests, "_last_sweep", 0.0)
+    sweep_sources()
+    assert sources("imports/") == ["questions.json"]
+    monkeypatch.setattr(import_requests, "_last_sweep", 0.0)
+    monkeypatch.setattr(import_requests, "_UPLOAD_AT_MOST", timedelta(0))
+    sweep_sources()
     assert sources("imports/") == []

@@ -67,7 +67,7 @@ def test_the_best_of_dev_needs_no_encoder_that_is_not_asked_for(dev, tmp_path):
 def test_where_the_table_cannot_be_written_a_line_says_so(dev, tmp_path, in_process):
     hyperparameters = Hyperparameters(max_output_tokens=4).as_dict()
     del hyperparameters["rank"]
-    parameters = {"num_beams": 1, "max_input_tokens": 512, "max_output_tokens": 4, "exact": False}
+    parameters = {"num_beams": 1, "max_input_tokens": 512, "max_output_tokens": 4, "exact": False, "dtype": "float32"}
     start(dev, "none", name="one", documents_wanted=4, hyperparameters=hyperparameters, parameters=parameters)
     in_process()
     with pytest.raises(CommandError, match=f"^The table cannot be written to {tmp_path}: Is a directory"):

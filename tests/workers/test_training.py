@@ -48,7 +48,7 @@ def test_its_files_are_a_plain_peft_folder_in_the_object_store(alice, train, tmp
 
 def test_the_files_are_those_of_an_adapter_of_the_base_model(alice, train):
     adapter = train(alice)
-    weights = fetch_adapter(adapter, base=base_model(adapter.base_model))
+    weights = fetch_adapter(adapter, base=base_model(adapter.base_model, dtype="float32"))
     assert (weights.rank, weights.digest) == (8, adapter.content_digest)
 
 

@@ -73,6 +73,11 @@ class Command(BaseCommand):
         parser.add_argument("--num-beams", type=int, default=4)
         parser.add_argument("--max-input-tokens", type=int, default=512)
         parser.add_argument("--max-output-tokens", type=int, default=128)
+        parser.add_argument(
+            "--dtype",
+            choices=("float32", "bfloat16"),
+            help="of the base model (default: float32 on a CPU)",
+        )
         parser.add_argument("--exact", action="store_true", help="one row a pass: byte-reproducible, slower")
         parser.add_argument("--reference", action="store_true", help="show the paper's published numbers beside")
         parser.add_argument("--json", type=Path, dest="json_path", help="also write the table to this file")
@@ -106,7 +111,8 @@ class Command(BaseCommand):
             limits = {name: options[name] for name in ("max_input_tokens", "max_output_tokens")}
             hyperparameters = Hyperparameters(**chosen, **limits).as_dict()
             del hyperparameters["rank"]
-            base_model = loaded.record_base_model(options["base_model"])
+            dtype = options["dtype"] or loaded.default_dtype()
+            base_model = loaded.record_base_model(options["base_model"], dtype=dtype)
             return start_experiment(
                 workspace=workspace,
                 name=options["name"],
@@ -118,7 +124,7 @@ class Command(BaseCommand):
                 encoder=loaded.record_encoder(_encoder_name(options)) if _needs_encoder(options, methods) else None,
                 documents_wanted=options["documents_wanted"],
                 hyperparameters=hyperparameters,
-                parameters={"num_beams": options["num_beams"], **limits, "exact": options["exact"]},
+                parameters={"num_beams": options["num_beams"], **limits, "exact": options["exact"], "dtype": dtype},
                 seed=options["seed"],
                 user_limit=options["users"],
                 reference=options["reference"],
