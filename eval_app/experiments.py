@@ -100,7 +100,7 @@ def start_experiment(
             columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED]
         ):
             restart_run(run=run)
-        if experiment.state in (Experiment.State.FAILED, Experiment.State.CANCELLED):
+        if _may_go_further(experiment):
             experiment.state = Experiment.State.ACTIVE
             experiment.finished_at = None
             experiment.error = ""
@@ -111,6 +111,14 @@ def start_experiment(
         if experiment.state == Experiment.State.ACTIVE:
             request_advance(experiment_id=experiment.pk)
     return experiment
+
+
+def _may_go_further(experiment: Experiment) -> bool:
+    """Whether asking again may give more than stands: runs to finish, or a best retriever that was not known."""
+    if experiment.state in (Experiment.State.FAILED, Experiment.State.CANCELLED):
+        return True
+    refused = experiment.columns.exclude(refusal="").values_list("method", flat=True)
+    return experiment.state == Experiment.State.DONE and any(parse_method(key).retriever == BEST for key in refused)
 
 
 def _choose_best_again(experiment: Experiment) -> None:
@@ -267,8 +275,8 @@ def _best_retriever(
     experiment: Experiment, task: str, columns: Sequence[ExperimentRun], split: DatasetSplit
 ) -> tuple[str | None, str]:
     """(the retriever that was best on the task's dev split, "") or (None, why there is none, "" while one may come)."""
-    if split.split == DatasetSplit.Split.DEV:
-        own = [column for column in columns if column.task == task and _is_fixed_rag(column.method)]
+    own = [column for column in columns if column.task == task and _is_fixed_rag(column.method)]
+    if split.split == DatasetSplit.Split.DEV and own:
         if any(column.run is None and not column.refusal for column in own):
             return None, ""
         runs = [column.run for column in own if column.run is not None]

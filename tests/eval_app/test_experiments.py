@@ -165,6 +165,27 @@ def test_best_without_any_retriever_to_choose_from_is_refused(dev, in_process):
     assert columns(experiment)["rag:best"].refusal.startswith("“best” is the retriever that was best on the dev split")
 
 
+def test_a_refused_best_is_looked_for_again_by_the_same_command(dev, in_process):
+    start(dev, "none,rag:best")
+    in_process()
+    start(dev, "rag:bm25", name="the choice")
+    in_process()
+    again = start(dev, "none,rag:best")
+    in_process()
+    assert (fresh(again).state, columns(again)["rag:best"].run.retriever) == ("done", "bm25")
+
+
+def test_a_refused_best_on_test_is_chosen_once_dev_has_run(dev, alice, bob, in_process):
+    test = split_of(questions_of(alice, bob), split="test")
+    start(test, "rag:best", name="on test")
+    in_process()
+    start(dev, "rag:bm25")
+    in_process()
+    again = start(test, "rag:best", name="on test")
+    in_process()
+    assert (fresh(again).state, columns(again)["rag:best"].run.retriever) == ("done", "bm25")
+
+
 def test_a_limit_of_users_answers_their_questions_alone(dev, alice, in_process):
     start(dev, "none", user_limit=1)
     in_process()

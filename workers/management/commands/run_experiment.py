@@ -13,7 +13,7 @@ from rich.console import Console
 
 from common import terminal
 from eval_app.experiments import ExperimentRefused, start_experiment
-from eval_app.methods import BEST, Method, MethodError, allowed_methods, parse_methods
+from eval_app.methods import BEST, Family, Method, MethodError, allowed_methods, parse_methods
 from eval_app.models import DatasetSplit, Experiment
 from eval_app.reports import experiment_table
 from eval_app.selectors import NotFound, dataset_by_name
@@ -164,9 +164,11 @@ def _encoder_name(options: dict[str, Any]) -> str:
 
 
 def _needs_encoder(options: dict[str, Any], methods: Sequence[Method]) -> bool:
-    # On the dev split the best is one of the methods; elsewhere it may be any that ran on dev.
-    best_of_any = options["split"] != DatasetSplit.Split.DEV and any(method.retriever == BEST for method in methods)
-    return best_of_any or any(method.retriever in DENSE for method in methods)
+    retrievers = {method.retriever for method in methods if method.retriever is not None}
+    # On the dev split the best is one of the methods, if any of them retrieves; else it may be any that ran on dev.
+    fixed = {method.retriever for method in methods if method.family is Family.RAG} - {BEST}
+    best_of_any = BEST in retrievers and not (options["split"] == DatasetSplit.Split.DEV and fixed)
+    return best_of_any or not retrievers.isdisjoint(DENSE)
 
 
 def _require_sensible(options: dict[str, Any]) -> None:
