@@ -20,7 +20,7 @@ DATASET = "synthetic"
 EXPERIMENT = "table-1"
 METHODS = "none,rag:bm25,rag:recency,rag:contriever,peft:8,peft-rag:best:8"
 SEED = 7
-USERS = 48
+USERS = 40
 # Small models want larger steps than the paper's 11 billion parameters.
 EPOCHS = 6
 LEARNING_RATE = 3e-3
