@@ -20,10 +20,11 @@ WITHOUT_SERVERS = frozenset(
 # Commands about the tables themselves.
 OF_MIGRATIONS = frozenset({"migrate", "showmigrations", "sqlmigrate", "squashmigrations", "optimizemigration"})
 
-_DATABASE_REMEDY = (
+_OUTSIDE_REMEDY = (
     "Check that the server named by DATABASE_URL runs and lets this user in, or unset DATABASE_URL to use the "
     "embedded one."
 )
+_EMBEDDED_REMEDY = "The embedded server has gone away: run the same command again, which brings it back."
 
 
 def main() -> None:
@@ -38,7 +39,8 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except OperationalError as error:
-        sys.exit(f"error: the database did not answer: {str(error).strip().splitlines()[0]}. {_DATABASE_REMEDY}")
+        remedy = _OUTSIDE_REMEDY if os.environ.get("DATABASE_URL") else _EMBEDDED_REMEDY
+        sys.exit(f"error: the database did not answer: {str(error).strip().splitlines()[0]}. {remedy}")
     except ProgrammingError as error:
         if "does not exist" not in str(error):
             raise

@@ -16,6 +16,7 @@ from eval_app.layout import (
     average_line,
     begins_task,
     cells_of,
+    chosen_line,
     legend,
     notes_of,
     number,
@@ -108,6 +109,8 @@ def to_markdown(table: Table) -> str:
     average = average_line(table)
     if average:
         lines += ["", _markdown(average)]
+    if chosen := chosen_line(table):
+        lines += ["", _markdown(chosen)]
     lines += [f"{'' if at else chr(10)}{at + 1}. {_markdown(text)}" for at, text in enumerate(notes.texts)]
     if table.reference:
         lines += ["", f"**{_markdown(reference_title())}**", ""]

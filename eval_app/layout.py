@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eval_app.methods import Family
+from eval_app.methods import Family, retriever_title
 from eval_app.published import SOURCE, PublishedRow
 from eval_app.table import Cell, Row, Table, published_reference
 
@@ -75,6 +75,20 @@ def average_line(table: Table) -> str | None:
         for family, gain in table.average.items()
     ]
     return "Average relative improvement over no personalization, best column of each family: " + ", ".join(parts) + "."
+
+
+def chosen_line(table: Table) -> str | None:
+    """Which retriever was the best one of each task, None where no method asked for it."""
+    parts = []
+    for method in table.columns:
+        chosen = [
+            f"{row.task.key} {retriever_title(cell.retriever)}"
+            for at, row in enumerate(table.rows)
+            if begins_task(table, at) and (cell := row.cells[method.key]).retriever is not None
+        ]
+        if chosen:
+            parts.append(f"{method.title}: {', '.join(chosen)}")
+    return "The best retriever. " + "; ".join(parts) + "." if parts else None
 
 
 def reference_title() -> str:

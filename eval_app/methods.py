@@ -67,6 +67,11 @@ def register_retriever(name: str, *, title: str) -> None:
         raise ValueError(f"the retriever {name!r} is registered already, as {_retrievers[name]!r}")
 
 
+def retriever_title(name: str) -> str:
+    """What a retriever is called in a table's head; its name where it is not registered here."""
+    return _retrievers.get(name, name)
+
+
 def allowed_methods() -> str:
     """What a method may look like, for messages and for a command's help."""
     retriever = "|".join((*_retrievers, BEST))

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection, transaction
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 from psycopg.types.json import Jsonb
 
 from eval_app.improvement import user_improvements
-from eval_app.methods import NONE, Method, parse_method
+from eval_app.methods import BEST, NONE, Method, parse_method
 from eval_app.models import Experiment, Prediction, Question, Run, UserImprovement
 from eval_app.scoring import RunScores, Sample, ScoredSample, score_sample
 from eval_app.table import Measured, NotRun, Outcome, Table, build_table, measure
@@ -184,9 +185,11 @@ def experiment_table(*, experiment: Experiment) -> Table:
     outcomes: dict[tuple[str, str], Outcome] = {}
     for task, cells in measured.items():
         for method, cell in cells.items():
-            outcomes[task, method] = (
-                NotRun(cell["reason"]) if "reason" in cell else Measured.from_dict(cell["measured"])
-            )
+            if "reason" in cell:
+                outcomes[task, method] = NotRun(cell["reason"])
+                continue
+            chosen = cell["retriever"] if parse_method(method).retriever == BEST else None
+            outcomes[task, method] = replace(Measured.from_dict(cell["measured"]), retriever=chosen)
     return build_table(
         tasks=[get_task(task) for task in sorted(measured)],
         columns=_columns(experiment),

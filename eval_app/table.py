@@ -35,6 +35,8 @@ class Measured:
     question_set: str
     intervals: Mapping[str, Interval]
     comparison: Comparison | None = None
+    retriever: str | None = None
+    """What the method's `best` was; None where the method names its retriever or has none."""
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in self.values.values()):
@@ -86,7 +88,7 @@ class Cell:
 
     `value` is None where it did not run (`reason` says why). `note` says why a value cannot be compared with the row's
     others. `p_value`, `delta`, `relative_gain` are against the baseline; wins, ties and losses stand in the row of the
-    task's primary metric.
+    task's primary metric. `retriever` is what the method's `best` was.
     """
 
     value: float | None
@@ -101,6 +103,7 @@ class Cell:
     wins: int | None = None
     ties: int | None = None
     losses: int | None = None
+    retriever: str | None = None
     reason: str | None = None
     note: str | None = None
 
@@ -202,7 +205,13 @@ def _cell(outcome: Outcome, metric: Metric, *, lead: Measured | None, base: Meas
     if isinstance(outcome, NotRun):
         return Cell(value=None, n=0, users=0, reason=outcome.reason)
     value = outcome.values[metric.name]
-    cell = Cell(value=value, n=outcome.n, users=outcome.users, interval=outcome.intervals.get(metric.name))
+    cell = Cell(
+        value=value,
+        n=outcome.n,
+        users=outcome.users,
+        interval=outcome.intervals.get(metric.name),
+        retriever=outcome.retriever,
+    )
     if lead is not None and outcome.question_set != lead.question_set:
         if outcome.n != lead.n:
             return replace(cell, note=f"answered {outcome.n} questions, the row's others {lead.n}")

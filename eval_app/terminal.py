@@ -15,6 +15,7 @@ from eval_app.layout import (
     Notes,
     average_line,
     begins_task,
+    chosen_line,
     legend,
     notes_of,
     number,
@@ -63,6 +64,8 @@ def print_table(table: Table, console: Console) -> None:
     average = average_line(table)
     if average:
         say("\n" + average)
+    if chosen := chosen_line(table):
+        say("\n" + chosen)
     if any(cell.wins is not None for row in table.rows for cell in row.cells.values()):
         say(f"\nUsers better / same / worse than {table.baseline.title}, by each task's first metric:", "bold")
         others = [method for method in table.columns if method != table.baseline]

@@ -141,7 +141,7 @@ class TestTable:
         cells = rows(ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": run, "rag:best": run}))["rouge-L"][
             "cells"
         ]
-        assert cells["rag:best"] == cells["rag:bm25"]
+        assert cells["rag:best"] == {**cells["rag:bm25"], "retriever": "bm25"}
 
     def test_without_a_baseline_nothing_is_compared(self, dev):
         cells = rows(ended(dev, {"rag:bm25": answered_run(dev, BETTER, method="rag:bm25")}))["rouge-1"]["cells"]

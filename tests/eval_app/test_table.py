@@ -1,8 +1,10 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
+from eval_app.layout import chosen_line
 from eval_app.methods import NONE, Family, parse_method, parse_methods
 from eval_app.published import SOURCE
 from eval_app.table import Measured, NotRun, build_table, measure, table_as_json
@@ -198,3 +200,20 @@ def test_what_a_run_left_goes_through_json_and_back():
 def test_a_value_that_is_not_finite_never_enters():
     with pytest.raises(ValueError, match="not finite"):
         Measured(values={"MAE": float("nan")}, n=1, users=1, question_set="", intervals={})
+
+
+def test_the_retriever_that_best_stood_for_is_named():
+    columns = parse_methods("none,rag:bm25,peft-rag:best:8")
+    outcomes = outcomes_of(CITATION, citation(3), rag__bm25=citation(5), **{"peft-rag__best__8": citation(6)})
+    best = outcomes["LaMP-1", "peft-rag:best:8"]
+    outcomes["LaMP-1", "peft-rag:best:8"] = replace(best, retriever="bm25")
+    table = build_table(tasks=[CITATION], columns=columns, outcomes=outcomes)
+    (row,) = table_as_json(table)["rows"]
+    assert row["cells"]["peft-rag:best:8"]["retriever"] == "bm25"
+    assert "retriever" not in row["cells"]["rag:bm25"]
+    assert chosen_line(table) == "The best retriever. PEFT-RAG best r=8: LaMP-1 BM25."
+
+
+def test_nothing_is_said_of_the_best_where_nobody_asked_for_it():
+    outcomes = outcomes_of(CITATION, citation(3), rag__bm25=citation(5))
+    assert chosen_line(build_table(tasks=[CITATION], columns=parse_methods("none,rag:bm25"), outcomes=outcomes)) is None

@@ -70,5 +70,14 @@ def test_where_the_table_cannot_be_written_a_line_says_so(dev, tmp_path, in_proc
     parameters = {"num_beams": 1, "max_input_tokens": 512, "max_output_tokens": 4, "exact": False, "dtype": "float32"}
     start(dev, "none", name="one", documents_wanted=4, hyperparameters=hyperparameters, parameters=parameters)
     in_process()
-    with pytest.raises(CommandError, match=f"^The table cannot be written to {tmp_path}: Is a directory"):
-        run(dev, "--num-beams", "1", "--max-output-tokens", "4", "--json", tmp_path)
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "table.json"
+    with pytest.raises(CommandError, match=f"^The table cannot be written to {path}: "):
+        run(dev, "--num-beams", "1", "--max-output-tokens", "4", "--json", path)
+
+
+def test_a_folder_for_the_table_is_refused_before_anything_runs(dev, tmp_path):
+    with pytest.raises(CommandError, match="--json names a file to write") as refused:
+        run(dev, "--json", tmp_path)
+    assert refused.value.returncode == 2
+    assert not Experiment.objects.exists()

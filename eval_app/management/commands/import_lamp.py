@@ -14,8 +14,9 @@ from common.objects import ObjectStoreError
 from eval_app.import_requests import ImportRefused, check_names, request_import
 from eval_app.importing import Order, Source, find_standing
 from eval_app.models import DatasetSplit
-from jobs.local import local_workers
+from jobs.local import WorkersDidNotStart, local_workers
 from jobs.models import Job, State
+from jobs.services import cancel
 from lamp.catalogue import CATALOGUE, UnknownTask, get_task
 from lamp.problems import LampProblem
 from lamp.statistics import split_statistics
@@ -79,11 +80,18 @@ class Command(BaseCommand):
                     separation=told.separation,
                     keep_source=options["keep_source"],
                 )
-                job = _watched(job, console)
+                try:
+                    job = _watched(job, console)
+                except KeyboardInterrupt:
+                    # Before the workers are stopped, which would only give it back to the next one.
+                    cancel(job.pk)
+                    raise
         except (LampProblem, UnknownTask, ImportRefused) as problem:
             raise CommandError(str(problem), returncode=2) from None
-        except ObjectStoreError as problem:
+        except (ObjectStoreError, WorkersDidNotStart) as problem:
             raise CommandError(str(problem)) from None
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted. The import is cancelled; nothing of it is kept.", returncode=130) from None
         if job.state != State.DONE:
             # A file that is not in order is the caller's to mend; anything else is not.
             code = 2 if job.error_type == "jobs.errors.Permanent" else 1
@@ -92,7 +100,7 @@ class Command(BaseCommand):
 
 
 def _watched(job: Job, console: Console) -> Job:
-    """Show the job's progress until it has ended. Interrupted, the import goes on in the worker."""
+    """Show the job's progress until it has ended."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("waiting for a worker", total=None)

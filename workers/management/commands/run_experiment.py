@@ -175,6 +175,8 @@ def _require_sensible(options: dict[str, Any]) -> None:
     """Raises ValueError for what no run could be recorded or drawn with."""
     if not options["name"].strip() or len(options["name"]) > _NAME_LENGTH:
         raise ValueError(f"--name must have 1 to {_NAME_LENGTH} characters.")
+    if options["json_path"] is not None and options["json_path"].is_dir():
+        raise ValueError(f"--json names a file to write, and {options['json_path']} is a folder.")
     for option, name, least, most in _RANGES:
         value = options[name]
         if value is not None and not least <= value <= most:
