@@ -13,6 +13,7 @@ bookkeeping: beam search works on batch × beams rows in batch-major order, and 
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -210,15 +211,15 @@ class LoraSlots:
             yield
 
 
-class _Pass:
+class _Pass(ABC):
     """What the hooks add to a projection's output while it is active."""
 
     def __init__(self, slots: LoraSlots, *, dropout: KeyedDropout | None) -> None:
         self.slots = slots
         self.dropout = dropout
 
-    def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor: ...
 
     def _prepared(self, index: int, inputs: Tensor) -> Tensor:
         """The inputs in the slots' precision, with what dropout takes away set to zero (not yet rescaled)."""
