@@ -10,6 +10,7 @@ from typing import Any
 from celery import signals
 
 from jobs import bells, nodes
+from jobs.hearing import hearing_of
 from jobs.heart import heart
 from jobs.sweeper import Sweeper
 
@@ -30,6 +31,9 @@ def _name_worker(**_: Any) -> None:
 
 
 def _start_heart(sender: Any, **_: Any) -> None:
+    # Here and not above: every process of ours loads this module, only a worker has a worker's state.
+    from celery.worker import state
+
     worker = sender.controller
     queues = tuple(sorted(str(name) for name in worker.app.amqp.queues.consume_from))
     pool = worker.pool_cls if isinstance(worker.pool_cls, str) else worker.pool_cls.__module__.rpartition(".")[2]
@@ -41,7 +45,9 @@ def _start_heart(sender: Any, **_: Any) -> None:
         pool=pool,
     )
     # A bell that was lost while no worker ran is rung again as soon as the worker is known to live.
-    heart.serve(node, on_first_beat=lambda: bells.ring_waiting(queues))
+    hearing = hearing_of(queues, busy=lambda: len(state.reserved_requests) > 0)
+    signals.task_received.connect(lambda **_: hearing.heard(), weak=False, dispatch_uid="jobs.hear")
+    heart.serve(node, on_first_beat=lambda: bells.ring_waiting(queues), hearing=hearing)
 
 
 def _stop_gently(**_: Any) -> None:

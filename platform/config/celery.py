@@ -3,8 +3,13 @@
 import os
 
 from celery import Celery
+from kombu.transport import virtual
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# A worker that stops, or whose broker went away, puts no bell back that it had taken: the sweep rings for what waits.
+# Kombu would write those it could not put back into a file.
+virtual.QoS.restore_at_shutdown = False
 
 app = Celery("lamppost", set_as_current=True)
 app.config_from_object("config.celery_options")

@@ -5,9 +5,18 @@ from kombu import Queue
 
 broker_url = settings.BROKER_URL
 broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # A worker waits for its broker however long that is away.
 # A broker that does not answer must not hold up whoever enqueues: the row is stored, and the sweep rings later.
 broker_connection_timeout = 3
-broker_transport_options = {"socket_connect_timeout": 3, "socket_timeout": 10, "socket_keepalive": True}
+broker_transport_options = {
+    "socket_connect_timeout": 3,
+    "socket_timeout": 10,
+    "socket_keepalive": True,
+    # A bell is gone from Redis once it is taken; that it was answered is not written there. Celery only logs an
+    # acknowledgement that fails, and the bell would count against the prefetch limit for ever: a worker that was busy
+    # when Redis went away would never listen again. A bell that dies with its worker is one that the sweep rings.
+    "ack_emulation": False,
+}
 
 # Jobs keep their own state, attempts, schedule and results.
 task_ignore_result = True
@@ -18,9 +27,8 @@ accept_content = ["json"]
 task_serializer = "json"
 event_serializer = "json"
 
-# A process takes one bell at a time, and a busy one reserves none: it would keep it from an idle one. Redis hands out
-# again a bell that was not acknowledged within its visibility timeout (a handler may run for hours): a second bell
-# finds other work or nothing, so that is harmless.
+# A process takes one bell at a time, and a busy one reserves none: it would keep it from an idle one. As it is
+# acknowledged late, a bell counts as taken until it was answered.
 worker_prefetch_multiplier = 1
 task_acks_late = True
 task_reject_on_worker_lost = False

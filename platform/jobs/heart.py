@@ -10,6 +10,7 @@ thread writes it to the worker's row, and the hearts of the pool's processes rea
 
 import logging
 import os
+import signal
 import threading
 import time
 import uuid
@@ -22,6 +23,7 @@ from jobs import claims, conf, errors, nodes
 
 if TYPE_CHECKING:
     from jobs.batches import ClaimedJob
+    from jobs.hearing import Hearing
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Heart:
         self._thread: threading.Thread | None = None
         self._node: nodes.Node | None = None
         self._on_first_beat: Callable[[], object] | None = None
+        self._hearing: Hearing | None = None
+        self._deaf = False
         self._leave = False
         self._stop_asked_at: float | None = None
         self._stop_written = False
@@ -65,12 +69,19 @@ class Heart:
 
     # -- what the process tells it
 
-    def serve(self, node: nodes.Node, *, on_first_beat: Callable[[], object] | None = None) -> None:
-        """Keep the row of the worker whose main process this is, until `leave`."""
+    def serve(
+        self,
+        node: nodes.Node,
+        *,
+        on_first_beat: Callable[[], object] | None = None,
+        hearing: "Hearing | None" = None,
+    ) -> None:
+        """Keep the row of the worker whose main process this is, until `leave`; end it should it be deaf."""
         with self._lock:
             self.worker_id = node.id
             self._node = node
             self._on_first_beat = on_first_beat
+            self._hearing = hearing
             self._leave = False
             self._start()
 
@@ -133,6 +144,8 @@ class Heart:
             if now - beat_at >= self._period() or asked or dirty:
                 beat_at = written_at = now
                 self._try_to_beat()
+            if self._deaf and self._force_over():
+                os._exit(1)
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
         connection.close()
@@ -174,6 +187,7 @@ class Heart:
             if self._on_first_beat is not None:
                 first, self._on_first_beat = self._on_first_beat, None
                 first()
+            self._listen()
         elif self.worker_id is not None and not self.stopping and nodes.is_stopping(self.worker_id):
             self.request_stop()
             self._stop_written = True
@@ -186,6 +200,16 @@ class Heart:
             for job in held:
                 claims.give_back(job.id, job.claim)
                 job.lost = True
+
+    def _listen(self) -> None:
+        """End this worker where it is deaf: whoever keeps it running starts one that hears."""
+        if self._hearing is None or self.stopping or not self._hearing.is_deaf():
+            return
+        logger.error("this worker hears no bell while jobs wait and the broker takes bells: it stops")
+        # From now on it does not count as live, even if the main thread hangs and never sees the signal.
+        self._deaf = True
+        self.request_stop()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _extend(self, held: list["ClaimedJob"]) -> None:
         written = [job.take_progress() for job in held]

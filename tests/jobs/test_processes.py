@@ -4,14 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from celery import current_app
 
+from embedded import stack
 from jobs import claims, kinds, selectors
-from jobs.local import WorkersDidNotStart, beat_command, local_workers
+from jobs.hearing import Hearing
+from jobs.local import WorkersDidNotStart, beat_command, local_workers, worker_command
 from jobs.models import Job, Worker
 from jobs.services import JobSpec, enqueue_many, sweep
 from jobs.waiting import NoLiveWorker, TookTooLong, wait_for
@@ -164,3 +168,83 @@ def test_the_log_of_a_worker_holds_what_went_wrong(tmp_path, settings):
     ):
         pass
     assert "Traceback" in next(Path(tmp_path).iterdir()).read_text()
+
+
+@pytest.fixture
+def own_broker(settings, tmp_path):
+    """A Redis of one test, for the workers and beat that it starts: `kill()` it, and bring it `up()` again."""
+
+    class OwnBroker:
+        root = tmp_path / "broker"
+
+        def up(self):
+            return stack.up(self.root, durable=False, only={"redis"}).broker_url
+
+        def kill(self):
+            os.kill(next(server.pid for server in stack.status(self.root) if server.name == "redis"), signal.SIGKILL)
+
+    # This process goes on ringing at the session's: Celery reads its options once, now at the latest.
+    assert current_app.conf.broker_url == settings.BROKER_URL
+    broker = OwnBroker()
+    settings.BROKER_URL = broker.up()
+    yield broker
+    stack.erase(broker.root)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_a_worker_hears_again_after_its_broker_was_away(effects, own_broker, start_process, start_worker, pool):
+    """Redis is killed while every process of the worker is busy with a bell; what its jobs do needs no broker."""
+    start_process(*beat_command())
+    worker = start_worker(concurrency=2, pool=pool)
+    jobs = enqueue_many(JobSpec(kind="test.slow", payload={"seconds": 1}) for _ in range(16))
+    until(lambda: len(effects()) >= 2, seconds=40)
+    own_broker.kill()
+    time.sleep(10)
+    assert len(effects()) < 16
+    own_broker.up()
+    until(lambda: len(effects()) == 16, seconds=45)
+    assert sorted(effects()) == sorted(jobs)
+    assert worker.poll() is None
+
+
+@pytest.mark.long
+def test_a_command_waits_on_while_the_broker_is_away(effects, own_broker, tmp_path, settings):
+    """Its own workers do every job, those too that are enqueued meanwhile."""
+    with local_workers(log_dir=tmp_path, environment=worker_environment(settings)) as started:
+        assert started
+        enqueue_many(JobSpec(kind="test.slow", payload={"seconds": 1}, origin="run:1") for _ in range(8))
+        until(lambda: effects(), seconds=20)
+        own_broker.kill()
+        enqueue_many(JobSpec(kind="test.slow", payload={"seconds": 1}, origin="run:1") for _ in range(4))
+        threading.Timer(10, own_broker.up).start()
+        ended = wait_for(origin="run:1", poll_seconds=0.1, timeout=60)
+    assert (ended.done, ended.total, len(effects())) == (12, 12, 12)
+
+
+@pytest.mark.long
+def test_a_deaf_worker_stops_and_does_not_count_as_live(effects, start_process, start_worker):
+    """Its consumer takes no bell; its heart alone would go on for ever."""
+    deaf = "from kombu.transport import virtual; virtual.QoS.can_consume = lambda self: False"
+    run = "from celery.__main__ import main; sys.exit(main())"
+    arguments = worker_command(queues=["cpu"], concurrency=1, name="deaf")[3:]
+    worker = start_process(sys.executable, "-c", f"import sys; {deaf}; {run}", *arguments)
+    put("test.record")
+    until(lambda: selectors.live_workers("cpu").exists(), seconds=40)
+    until(lambda: not selectors.live_workers("cpu").exists(), seconds=40)
+    worker.wait(20)
+    assert "hears no bell" in worker.log.read_text()
+    start_worker(queues=["cpu"])
+    until(lambda: len(effects()) == 1, seconds=30)
+
+
+def test_a_worker_is_deaf_only_where_the_broker_takes_its_bells_and_none_arrives():
+    sent, busy = [1], [False]
+    hearing = Hearing(busy=lambda: busy[0], ring=lambda: sent[0], look_seconds=0)
+    assert [hearing.is_deaf() for _ in range(5)] == [False] * 4 + [True]
+    hearing.heard()
+    assert not hearing.is_deaf()
+    sent[0] = 0  # nothing waits, or the broker is away
+    assert not any(hearing.is_deaf() for _ in range(10))
+    sent[0], busy[0] = 1, True
+    assert not any(hearing.is_deaf() for _ in range(10))
