@@ -1,6 +1,5 @@
 """From recorded predictions to scores, improvement records and the comparison table."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from psycopg.types.json import Jsonb
 from eval_app.improvement import user_improvements
 from eval_app.methods import BEST, NONE, Method, parse_method
 from eval_app.models import Experiment, Prediction, Question, Run, UserImprovement
+from eval_app.regression import mean_profile_size
 from eval_app.scoring import RunScores, Sample, ScoredSample, score_sample
 from eval_app.table import Measured, NotRun, Outcome, Table, build_table, measure
 from lamp.catalogue import Task, get_task
@@ -128,7 +128,7 @@ def _profile_sizes(run: Run) -> dict[int, float]:
     )
     for end_user_id, size in snapshots.iterator(5000):
         sizes[end_user_id].append(size)
-    return {end_user_id: math.fsum(own) / len(own) for end_user_id, own in sizes.items()}
+    return {end_user_id: mean_profile_size(own) for end_user_id, own in sizes.items()}
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from eval_app.kinds import SCORE_RUN
 from eval_app.methods import Method
 from eval_app.models import DatasetSplit, Prediction, Question, Run
 from eval_app.selectors import run_origin
-from jobs.outcomes import failures_of_keys, failures_of_origin, unfinished_keys, unfinished_origins
+from jobs.outcomes import failures_of_keys, failures_of_origin, unfinished_origins
 from jobs.services import JobSpec, cancel_origin, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
@@ -124,15 +124,11 @@ def _prepare(run: Run) -> None:
     standing = adapters_by_identity(workspace=run.workspace, identities=[plan.identity for plan in plans])
     missing = [plan for plan in plans if plan.identity not in standing]
     to_embed = _end_users_to_embed(run)
-    waited_for = {f"adapter:{plan.identity}" for plan in missing}
-    if _fail_if(run, waited_for):
+    if _fail_if(run, {plan.job_key for plan in missing}):
         return
     if missing or to_embed:
         if missing:
-            under_way = unfinished_keys(waited_for)
-            request_adapters(
-                plans=[plan for plan in missing if f"adapter:{plan.identity}" not in under_way], origin=origin
-            )
+            request_adapters(plans=missing, origin=origin)
         if to_embed and run.encoder is not None:
             embedding_keys = request_embeddings(
                 workspace=run.workspace, task=run.split.task, encoder=run.encoder, end_users=to_embed, origin=origin

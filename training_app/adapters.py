@@ -31,6 +31,11 @@ class AdapterPlan:
     document_digests: tuple[str, ...]
     identity: str
 
+    @property
+    def job_key(self) -> str:
+        """The dedupe key of the job that makes it."""
+        return f"adapter:{self.identity}"
+
     def payload(self) -> dict[str, Any]:
         """What the job's row keeps of the plan: ids and settings, no text."""
         return {
@@ -129,7 +134,7 @@ def request_adapters(*, plans: Iterable[AdapterPlan], origin: str = "") -> int:
                 workspace_id=plan.workspace_id,
                 end_user_id=plan.end_user_id,
                 origin=origin,
-                dedupe_key=f"adapter:{plan.identity}",
+                dedupe_key=plan.job_key,
             )
             for plan in plans
         )

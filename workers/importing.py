@@ -8,7 +8,7 @@ from eval_app.import_requests import order_of
 from eval_app.importing import import_split
 from jobs.batches import ClaimedJob, Permanent
 from lamp.problems import LampProblem
-from users_app.models import Workspace
+from users_app.selectors import workspace_by_id
 
 
 def handle(jobs: list[ClaimedJob]) -> None:
@@ -23,7 +23,7 @@ def _import(job: ClaimedJob) -> None:
         job.check()
         job.progress(done=done, total=total, message=doing)
 
-    workspace = Workspace.objects.filter(pk=job.workspace_id or 0).first()
+    workspace = workspace_by_id(job.workspace_id)
     if workspace is None:
         raise Permanent("The workspace is gone.")
     with tempfile.TemporaryDirectory(prefix="lamppost-import-") as folder:

@@ -14,12 +14,6 @@ def unfinished_origins(origins: Collection[str]) -> set[str]:
     return set(found.order_by().values_list("origin", flat=True).distinct())
 
 
-def unfinished_keys(keys: Collection[str]) -> set[str]:
-    """Those of the dedupe keys `keys` that a job still waits or runs for."""
-    found = Job.objects.filter(dedupe_key__in=keys, state__in=UNFINISHED)
-    return {key for key in found.values_list("dedupe_key", flat=True) if key is not None}
-
-
 def finished_by_origin(origins: Collection[str]) -> dict[str, tuple[int, int]]:
     """(jobs that ended, all jobs) of each of `origins` that has any."""
     found = (
