@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all serve lint bench small-models down clean FORCE
+.PHONY: help install demo test test-all serve lint bench gpu-smoke small-models down clean FORCE
 
 help:
 	@echo "make demo          install, and run the main job from an empty database to the table that compares methods"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-all      the long fault, fuzz and load tests as well"
 	@echo "make lint          ruff, mypy, the import contracts, missing migrations"
 	@echo "make bench         the benchmarks; writes var/bench.json"
+	@echo "make gpu-smoke     one small job through the queue on a GPU (DEVICE=cpu: the same without one)"
 	@echo "make small-models  rebuild the small models of the repository from their recipe"
 	@echo "make down          stop the embedded servers; their data stays in var/"
 	@echo "make clean         stop them and remove var/ and .venv"
@@ -47,6 +48,13 @@ lint: install
 
 bench: install
 	$(PY) -m benchmarks
+
+# On servers of its own, whatever the environment names: nothing of anybody else's is touched.
+DEVICE ?= cuda
+gpu-smoke: install
+	@env -u DATABASE_URL -u BROKER_URL -u S3_ENDPOINT -u S3_PUBLIC_ENDPOINT -u S3_ACCESS_KEY -u S3_SECRET_KEY \
+	    LAMPPOST_VAR='$(CURDIR)/var/gpu-smoke' \
+	    $(PY) manage.py gpu_smoke --device $(DEVICE)
 
 small-models: install
 	$(PY) -m workers.small_models

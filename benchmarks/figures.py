@@ -3,7 +3,7 @@
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -43,8 +43,23 @@ def side_by_side(
     for _ in range(rounds):
         baseline_seconds.append(_seconds(baseline, baseline_calls))
         our_seconds.append(_seconds(ours, our_calls))
-    ratios = [slow / fast for slow, fast in zip(baseline_seconds, our_seconds, strict=True)]
-    return Timing(statistics.median(ratios), statistics.median(baseline_seconds), statistics.median(our_seconds))
+    return compared(baseline_seconds, our_seconds)
+
+
+def in_turn(calls: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call in each round (A B C A B C ...), where one baseline stands against several of ours."""
+    gc.collect()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            seconds[name].append(_seconds(call, 1))
+    return seconds
+
+
+def compared(baseline: Sequence[float], ours: Sequence[float]) -> Timing:
+    """Seconds of both sides, round by round, as a timing."""
+    ratios = [slow / fast for slow, fast in zip(baseline, ours, strict=True)]
+    return Timing(statistics.median(ratios), statistics.median(baseline), statistics.median(ours))
 
 
 def _seconds(call: Callable[[], object], calls: int) -> float:

@@ -20,6 +20,7 @@ from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
 from retrieval_app.services import RECENCY
+from training_app.adapters import stored_dtype_of
 from training_app.models import BaseModel
 from users_app.models import Workspace
 
@@ -65,6 +66,7 @@ def start_experiment(
         "documents_wanted": documents_wanted,
         "hyperparameters": dict(hyperparameters),
         "parameters": dict(parameters),
+        "adapter_dtype": stored_dtype_of(exact=parameters["exact"]),
         "seed": seed,
         "user_limit": user_limit,
         "reference": reference,
@@ -237,6 +239,7 @@ class _Settings:
         self.documents_wanted: int = stored["documents_wanted"]
         self.hyperparameters: Mapping[str, Any] = stored["hyperparameters"]
         self.parameters: Mapping[str, Any] = stored["parameters"]
+        self.adapter_dtype: str = stored["adapter_dtype"]
         self.seed: int = stored["seed"]
         self.user_limit: int | None = stored["user_limit"]
 
@@ -263,6 +266,7 @@ def _assign_run(
         documents_wanted=settings.documents_wanted,
         hyperparameters=settings.hyperparameters,
         parameters=settings.parameters,
+        adapter_dtype=settings.adapter_dtype,
         seed=settings.seed,
         user_limit=settings.user_limit,
         versions=experiment.versions,

@@ -167,6 +167,8 @@ class Run(models.Model):
     encoder = models.ForeignKey("retrieval_app.Encoder", on_delete=models.PROTECT, null=True, blank=True)
     documents_wanted = models.PositiveIntegerField(default=0)
     rank = models.PositiveIntegerField(null=True, blank=True)
+    # What its adapters are stored in; empty where it has none.
+    adapter_dtype = models.CharField(max_length=20, blank=True)
     hyperparameters = models.JSONField(default=dict, blank=True)
     parameters = models.JSONField(default=dict, blank=True)
     seed = models.BigIntegerField(default=0)
@@ -193,6 +195,9 @@ class Run(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(family__in=["none", "rag", "peft", "peft-rag", "imported"]), name="run_family_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(adapter_dtype__in=["", "float32", "bfloat16"]), name="run_adapter_dtype_is_known"
             ),
         ]
 

@@ -36,6 +36,7 @@ def ensure_run(
     documents_wanted: int,
     hyperparameters: Mapping[str, Any],
     parameters: Mapping[str, Any],
+    adapter_dtype: str,
     seed: int,
     user_limit: int | None,
     versions: Mapping[str, str],
@@ -43,13 +44,15 @@ def ensure_run(
 ) -> Run:
     """Return the run that these inputs name, made if nobody has asked for it before.
 
-    Only what decides the predictions names the run: the seed and the hyperparameters where there is an adapter, the
-    encoder where there is a dense retriever. So a run is shared by all experiments that need it.
+    Only what decides the predictions names the run: the seed, the hyperparameters and what adapters are stored in
+    where there is an adapter, the encoder where there is a dense retriever. So a run is shared by all experiments that
+    need it.
     """
     retriever = method.retriever or ""
     used_encoder = encoder if retriever in DENSE else None
     used_hyperparameters = {**hyperparameters, "rank": method.rank} if method.family.adapts else {}
     used_seed = seed if method.family.adapts else 0
+    used_adapter_dtype = adapter_dtype if method.family.adapts else ""
     wanted = documents_wanted if method.family.retrieves else 0
     workspace = split.dataset.workspace
     identity = digest_of(
@@ -64,6 +67,7 @@ def ensure_run(
             "retrieval": RETRIEVAL_VERSION if method.family.retrieves else None,
             "hyperparameters": used_hyperparameters,
             "parameters": dict(parameters),
+            "adapter_dtype": used_adapter_dtype,
             "seed": used_seed,
             "users": user_limit,
             "engine": ENGINE_VERSION,
@@ -82,6 +86,7 @@ def ensure_run(
             "rank": method.rank,
             "hyperparameters": used_hyperparameters,
             "parameters": dict(parameters),
+            "adapter_dtype": used_adapter_dtype,
             "seed": used_seed,
             "user_limit": user_limit,
             "question_count": _question_count(split=split, user_limit=user_limit),
@@ -193,6 +198,8 @@ def adapter_plans(*, run: Run) -> Iterator[AdapterPlan]:
                 task=run.split.task,
                 base_model=run.base_model,
                 dtype=run.parameters["dtype"],
+                exact=run.parameters["exact"],
+                stored_dtype=run.adapter_dtype,
                 hyperparameters=run.hyperparameters,
                 seed=run.seed,
                 documents=documents,

@@ -9,7 +9,7 @@ from operator import attrgetter
 from django.db.models import Count, Min, QuerySet
 
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
-from jobs.outcomes import finished_by_origin
+from jobs.outcomes import Progress, progress_by_origin
 from users_app.models import Document, Workspace
 
 # How many users' documents are looked up at once.
@@ -99,28 +99,40 @@ def visible_to_every_question(snapshots: Sequence[Sequence[int]]) -> list[int]:
 
 
 def training_documents(*, run: Run) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """(end user id, [(document id, digest as hex), …] in training order) for each user of `run`, by user id."""
+    """What each user of `run` may learn from, as `split_training_documents` gives it."""
+    return split_training_documents(workspace=run.workspace, split=run.split, user_limit=run.user_limit)
+
+
+def split_training_documents(
+    *, workspace: Workspace, split: DatasetSplit, user_limit: int | None
+) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    """(end user id, [(document id, digest as hex), …] in training order) for each user of `split`, by user id.
+
+    Only the first `user_limit` end users of the file, all without a limit.
+    """
     questions = (
-        run_questions(run=run).order_by("end_user_id", "position").only("end_user_id", "document_ids").iterator(500)
+        split_questions(split=split, user_limit=user_limit)
+        .filter(split__dataset__workspace=workspace)
+        .order_by("end_user_id", "position")
+        .only("end_user_id", "document_ids")
+        .iterator(500)
     )
     visible = (
         (end_user_id, visible_to_every_question([question.document_ids for question in own]))
         for end_user_id, own in groupby(questions, key=attrgetter("end_user_id"))
     )
     while users := dict(islice(visible, USERS_A_QUERY)):
-        digests = _digests(run, users)
+        digests = _digests(workspace=workspace, task=split.task, users=users)
         for end_user_id, document_ids in users.items():
             # A document that was erased since is still named by the snapshots, and teaches nobody.
             own_digests = digests.get(end_user_id, {})
             yield end_user_id, [(pk, own_digests[pk]) for pk in document_ids if pk in own_digests]
 
 
-def _digests(run: Run, users: Mapping[int, Sequence[int]]) -> dict[int, dict[int, str]]:
+def _digests(*, workspace: Workspace, task: str, users: Mapping[int, Sequence[int]]) -> dict[int, dict[int, str]]:
     """Of each end user, document id → digest as hex, of those documents that are the user's own."""
     wanted = {document_id for document_ids in users.values() for document_id in document_ids}
-    found = Document.objects.filter(
-        end_user__in=users, end_user__workspace=run.workspace_id, task=run.split.task, pk__in=wanted
-    )
+    found = Document.objects.filter(end_user__in=users, end_user__workspace=workspace, task=task, pk__in=wanted)
     digests: dict[int, dict[int, str]] = defaultdict(dict)
     for end_user_id, document_id, digest in found.values_list("end_user_id", "pk", "digest"):
         digests[end_user_id][document_id] = bytes(digest).hex()
@@ -146,12 +158,12 @@ def experiment_progress(*, experiment: Experiment) -> list[ColumnProgress]:
     answered = dict(
         Prediction.objects.filter(run__in=run_ids).values_list("run").annotate(count=Count("pk")).order_by()
     )
-    busy = finished_by_origin([run_origin(run_id) for run_id in run_ids])
+    busy = progress_by_origin([run_origin(run_id) for run_id in run_ids])
     return [_column_progress(column, answered, busy) for column in columns]
 
 
 def _column_progress(
-    column: ExperimentRun, answered: Mapping[int, int], busy: Mapping[str, tuple[int, int]]
+    column: ExperimentRun, answered: Mapping[int, int], busy: Mapping[str, Progress]
 ) -> ColumnProgress:
     run = column.run
     if run is None:
@@ -162,8 +174,9 @@ def _column_progress(
     done = total if run.state in (Run.State.SCORING, Run.State.DONE) else answered.get(run.pk, 0)
     activity = run.get_state_display()
     if run.state == Run.State.PREPARING:
-        finished, asked = busy.get(run_origin(run.pk), (0, 0))
-        activity = f"{activity}, {finished} of {asked} jobs" if asked else activity
+        jobs = busy.get(run_origin(run.pk), Progress())
+        if jobs.total:
+            activity += f", {jobs.ended} of {jobs.total} jobs, {jobs.running} running, {jobs.done / jobs.total:.0%}"
     return ColumnProgress(column.task, column.method, run.state, done, total, activity)
 
 

@@ -5,12 +5,6 @@ are, then after everyone else's documents were changed and more people have come
 caches are full of the others. What was found of Alice must be the same to the byte.
 """
 
-import json
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import pytest
 
 from eval_app.models import Experiment, ExperimentRun, Prediction, Question
@@ -23,12 +17,12 @@ from tests import people
 from tests.eval_app.stored import HYPERPARAMETERS, small_encoder, small_t5, start
 from tests.people import ASK, OF_BOB, OF_MALLORY, TWEETS, Asked, questions_of, split_of, tweets_of
 from tests.workers.asked import TAUGHT, ask, ask_for_adapter
+from tests.workers.plain_peft import answers_in_plain_peft
 from training_app.models import Adapter, Generation
 from users_app.models import Document, EndUser, ProfileEntry
 from workers import loaded
 from workers.adapter_cache import download_adapter
 from workers.engine.encoder import encode
-from workers.small_models import SMALL_T5
 
 RETRIEVERS = ("bm25", "recency", "contriever")
 METHODS = "none,rag:bm25,rag:recency,rag:contriever,peft:8,peft-rag:bm25:8"
@@ -172,7 +166,7 @@ class TestThreeInOneProcess:
     @pytest.fixture
     def three(self, alice, bob, mallory, in_process):
         """Adapters of three people, trained one after the other in this process."""
-        wanted = {user: ask_for_adapter(user, **TAUGHT) for user in (alice, bob, mallory)}
+        wanted = {user: ask_for_adapter(user, exact=True, **TAUGHT) for user in (alice, bob, mallory)}
         in_process("train_adapter")
         return {user: Adapter.objects.get(identity=identity) for user, identity in wanted.items()}
 
@@ -194,60 +188,17 @@ class TestThreeInOneProcess:
             folders.append(tmp_path / str(at))
             folders[-1].mkdir()
             download_adapter(adapter, folder=folders[-1])
-        assert answers_in_plain_peft(folders, prompt=self.PROMPT) == outputs
+        search = {"num_beams": EXACT["num_beams"], "max_new_tokens": EXACT["max_output_tokens"]}
+        answers = answers_in_plain_peft(folders, prompt=self.PROMPT, search=search)
+        assert [answer.text for answer in answers] == outputs
 
     def test_each_is_what_training_alone_makes(self, three, in_process):
         digests = {user: adapter.content_digest for user, adapter in three.items()}
         for user in reversed(three):
             Adapter.objects.all().delete()
-            ask_for_adapter(user, **TAUGHT)
+            ask_for_adapter(user, exact=True, **TAUGHT)
             in_process("train_adapter")
             assert Adapter.objects.get().content_digest == digests[user]
-
-
-def answers_in_plain_peft(folders: list[Path], *, prompt: str) -> list[str]:
-    """What `peft` and `transformers` answer without anything of ours: the base, then each adapter."""
-    script = textwrap.dedent(
-        """
-        import json, sys
-        import torch
-        from peft import PeftModel
-        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-        asked = json.load(sys.stdin)
-        torch.set_num_threads(1)
-        tokenizer = AutoTokenizer.from_pretrained(asked["base"])
-        prompt = tokenizer(asked["prompt"], return_tensors="pt")
-        answers = []
-        for folder in [None, *asked["folders"]]:
-            model = AutoModelForSeq2SeqLM.from_pretrained(asked["base"])
-            if folder is not None:
-                model = PeftModel.from_pretrained(model, folder)
-            with torch.inference_mode():
-                made = model.eval().generate(**prompt, **asked["search"])
-            answers.append(tokenizer.decode(made[0], skip_special_tokens=True))
-        print(json.dumps(answers))
-        assert not any(name.split(".")[0] in ("workers", "django", "training_app") for name in sys.modules)
-        """
-    )
-    asked = {
-        "base": str(SMALL_T5),
-        "folders": [str(folder) for folder in folders],
-        "prompt": prompt,
-        "search": {"num_beams": EXACT["num_beams"], "max_new_tokens": EXACT["max_output_tokens"]},
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        cwd=folders[0],
-        env={"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    answers: list[str] = json.loads(done.stdout)
-    return answers
 
 
 def test_a_base_model_is_the_same_before_and_after_training(alice, in_process):

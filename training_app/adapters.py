@@ -1,9 +1,10 @@
 """Asking for adapters, and recording those that were trained."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -14,6 +15,16 @@ from training_app.identity import adapter_identity
 from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter, BaseModel
 from users_app.models import EndUser, Workspace
+from users_app.selectors import documents_of
+
+# Slots of a pass are of one size; ranks below this cost next to nothing more in slots of this one.
+_LEAST_SLOT_RANK = 8
+
+
+class SourcesGone(LookupError):
+    """The end user of an adapter, or some of the documents that it learned from, are gone."""
+
+    safe_message = True
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,8 @@ class AdapterPlan:
     task: str
     base_model_id: int
     dtype: str
+    exact: bool
+    stored_dtype: str
     hyperparameters: Mapping[str, Any]
     seed: int
     document_ids: tuple[int, ...]
@@ -34,7 +47,13 @@ class AdapterPlan:
     @property
     def job_key(self) -> str:
         """The dedupe key of the job that makes it."""
-        return f"adapter:{self.identity}"
+        return job_key(self.identity)
+
+    @property
+    def batch_key(self) -> str:
+        """What adapters must agree on to be trained in one pass; an exact one agrees with no other."""
+        company = f"exact={self.identity}" if self.exact else f"rank={slot_rank(self.hyperparameters['rank'])}"
+        return f"{self.base_model_id}|{self.dtype}|{company}"
 
     def payload(self) -> dict[str, Any]:
         """What the job's row keeps of the plan: ids and settings, no text."""
@@ -42,10 +61,13 @@ class AdapterPlan:
             "task": self.task,
             "base_model_id": self.base_model_id,
             "dtype": self.dtype,
+            "exact": self.exact,
+            "stored_dtype": self.stored_dtype,
             "hyperparameters": dict(self.hyperparameters),
             "seed": self.seed,
             "document_ids": list(self.document_ids),
             "identity": self.identity,
+            "batch": self.batch_key,
         }
 
 
@@ -63,6 +85,25 @@ class TrainedFacts:
     hardware: Mapping[str, Any]
 
 
+def job_key(identity: str) -> str:
+    """The dedupe key of the job that makes the adapter of that identity."""
+    return f"adapter:{identity}"
+
+
+def slot_rank(rank: int) -> int:
+    """The rank of the slots in which adapters of `rank` are trained: a power of two, so that few sizes are told apart.
+
+    >>> [slot_rank(rank) for rank in (1, 8, 9, 16, 33)]
+    [8, 8, 16, 16, 64]
+    """
+    return max(_LEAST_SLOT_RANK, 1 << (rank - 1).bit_length())
+
+
+def stored_dtype_of(*, exact: bool) -> str:
+    """What an adapter that is asked for now is stored in: float32 in exact mode, else as the installation says."""
+    return "float32" if exact else settings.ADAPTER_DTYPE
+
+
 def ensure_base_model(*, name: str, revision: str) -> BaseModel:
     """Return the base model `name` at `revision`, recorded if it is new."""
     base_model, _ = BaseModel.objects.get_or_create(name=name, revision=revision)
@@ -76,14 +117,21 @@ def plan_adapter(
     task: str,
     base_model: BaseModel,
     dtype: str,
+    exact: bool,
+    stored_dtype: str,
     hyperparameters: Mapping[str, Any],
     seed: int,
     documents: Sequence[tuple[int, str]],
 ) -> AdapterPlan:
     """Name the adapter that these inputs make; `documents` are (id, digest as hex) in training order.
 
-    `dtype` is the precision in which the frozen base model runs: "float32" or "bfloat16".
+    `dtype` is the precision in which the frozen base model runs, `stored_dtype` that of the stored adapter: "float32"
+    or "bfloat16". `exact`: trained alone in its passes, and stored in float32, so that its bytes can be made again.
+
+    Raises ValueError: exact, and stored in anything else.
     """
+    if exact and stored_dtype != "float32":
+        raise ValueError("an exact adapter is stored in float32")
     digests = tuple(digest for _, digest in documents)
     return AdapterPlan(
         workspace_id=workspace.pk,
@@ -91,6 +139,8 @@ def plan_adapter(
         task=task,
         base_model_id=base_model.pk,
         dtype=dtype,
+        exact=exact,
+        stored_dtype=stored_dtype,
         hyperparameters=dict(hyperparameters),
         seed=seed,
         document_ids=tuple(document_id for document_id, _ in documents),
@@ -100,6 +150,8 @@ def plan_adapter(
             end_user_id=end_user_id,
             base_model=f"{base_model.name}@{base_model.revision}",
             dtype=dtype,
+            exact=exact,
+            stored_dtype=stored_dtype,
             task=task,
             task_version=get_task(task).version,
             hyperparameters=hyperparameters,
@@ -141,8 +193,25 @@ def request_adapters(*, plans: Iterable[AdapterPlan], origin: str = "") -> int:
     )
 
 
+def sources_stand(*, end_user: EndUser, task: str, document_ids: Collection[int]) -> bool:
+    """Whether the end user and all these documents of theirs are still there."""
+    wanted = set(document_ids)
+    documents = documents_of(workspace=end_user.workspace, end_user=end_user, task=task)
+    return documents.filter(pk__in=wanted).count() == len(wanted)
+
+
+@transaction.atomic
 def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts) -> Adapter:
-    """Record a trained adapter; an adapter of the same identity that stands already is returned as it is."""
+    """Record a trained adapter; an adapter of the same identity that stands already is returned as it is.
+
+    Raises `SourcesGone` where the end user or a document of the plan has gone meanwhile. The end user is held until
+    the transaction ends: whoever erases them or a document of theirs holds them too, and finds the adapter or comes
+    first.
+    """
+    if not EndUser.objects.select_for_update(no_key=True).filter(pk=end_user.pk).exists() or not sources_stand(
+        end_user=end_user, task=plan.task, document_ids=plan.document_ids
+    ):
+        raise SourcesGone("What this adapter has learned from is gone.")
     adapter, _ = Adapter.objects.get_or_create(
         identity=plan.identity,
         withdrawn_at=None,
@@ -152,6 +221,8 @@ def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts)
             "task_version": get_task(plan.task).version,
             "base_model_id": plan.base_model_id,
             "dtype": plan.dtype,
+            "exact": plan.exact,
+            "stored_dtype": plan.stored_dtype,
             "rank": plan.hyperparameters["rank"],
             "hyperparameters": dict(plan.hyperparameters),
             "seed": plan.seed,

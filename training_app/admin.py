@@ -14,8 +14,19 @@ class BaseModelAdmin(ReadOnlyAdmin):
 
 @admin.register(Adapter)
 class AdapterAdmin(ReadOnlyAdmin):
-    list_display = ["id", "end_user", "task", "base_model", "rank", "size_bytes", "training_seconds", "created_at"]
-    list_filter = ["task", "rank", "base_model"]
+    list_display = [
+        "id",
+        "end_user",
+        "task",
+        "base_model",
+        "rank",
+        "exact",
+        "stored_dtype",
+        "size_bytes",
+        "training_seconds",
+        "created_at",
+    ]
+    list_filter = ["task", "rank", "exact", "stored_dtype", "base_model"]
     search_fields = ["=identity", "=end_user__external_id"]
     list_select_related = ["end_user", "base_model"]
 

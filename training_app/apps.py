@@ -6,8 +6,10 @@ class TrainingAppConfig(AppConfig):
     verbose_name = "Personalized models"
 
     def ready(self) -> None:
-        from jobs import kinds
+        from jobs import kinds, sweeps
         from training_app.kinds import GENERATE, TRAIN_ADAPTER
+        from training_app.object_sweep import sweep_objects
 
         kinds.register(TRAIN_ADAPTER)
         kinds.register(GENERATE)
+        sweeps.register(sweep_objects)

@@ -1,11 +1,16 @@
 """The kinds of job this app asks for. The handlers live in `workers`, and are named because apps never import them."""
 
+from django.conf import settings
+
 from jobs.kinds import Kind
 
 TRAIN_ADAPTER = Kind(
     name="train_adapter",
     queue="model",
     handler="workers.training.handle",
+    batch_size=settings.TRAINING_SLOTS,
+    # Users of one pass share the base model and slots of one size; whoever is to be trained alone shares with nobody.
+    batch_by="batch",
     lease_seconds=120,
 )
 

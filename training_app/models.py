@@ -25,8 +25,9 @@ class BaseModel(models.Model):
 class Adapter(models.Model):
     """One immutable version of one end user's LoRA adapter, named by everything that made it.
 
-    `identity` is the digest of workspace, end user, base model, revision and precision, task and its version,
-    hyperparameters, the ordered digests of the documents, seed and engine version: the same inputs find the same row.
+    `identity` is the digest of workspace, end user, base model, revision and precision, whether it was trained in a
+    pass of its own, the precision that it is stored in, task and its version, hyperparameters, the ordered digests of
+    the documents, seed and engine version: the same inputs find the same row.
     """
 
     end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="adapters", db_index=False)
@@ -35,6 +36,9 @@ class Adapter(models.Model):
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="adapters")
     # The precision of the frozen base model in training; LoRA itself is float32.
     dtype = models.CharField(max_length=20)
+    # Trained alone in its passes: its bytes can be made again.
+    exact = models.BooleanField()
+    stored_dtype = models.CharField(max_length=20)
     rank = models.PositiveIntegerField()
     hyperparameters = models.JSONField()
     seed = models.BigIntegerField()
@@ -65,6 +69,10 @@ class Adapter(models.Model):
             models.CheckConstraint(condition=Q(rank__gte=1, rank__lte=256), name="adapter_rank_in_range"),
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="adapter_is_not_empty"),
             models.CheckConstraint(condition=Q(document_ids__len__gt=0), name="adapter_saw_documents"),
+            models.CheckConstraint(
+                condition=Q(stored_dtype="float32") | Q(stored_dtype="bfloat16", exact=False),
+                name="adapter_stored_dtype_is_known",
+            ),
         ]
         indexes = [models.Index(fields=["end_user", "task", "base_model", "rank"], name="adapter_by_end_user")]
 

@@ -25,6 +25,23 @@ def workspace_by_slug(slug: str) -> Workspace:
     return workspace
 
 
+def named_or_only_workspace(slug: str | None) -> Workspace:
+    """Return the workspace named `slug`, or where none is named the only one there is.
+
+    Raises `UnknownWorkspace` where there is no such workspace, or a choice of several.
+    """
+    if slug is not None:
+        return workspace_by_slug(slug)
+    found = list(Workspace.objects.order_by("slug")[:20])
+    if len(found) != 1:
+        raise UnknownWorkspace(
+            f"There are several workspaces; name one: {', '.join(workspace.slug for workspace in found)}."
+            if found
+            else "There is no workspace yet. Import a dataset with `manage.py import_lamp`."
+        )
+    return found[0]
+
+
 def workspace_by_id(workspace_id: int | None) -> Workspace | None:
     """Return the workspace with that id, None where it is gone."""
     return None if workspace_id is None else Workspace.objects.filter(pk=workspace_id).first()

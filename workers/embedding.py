@@ -1,5 +1,7 @@
 """The job that embeds documents: each end user's alone, so that no vector depends on who shared a pass."""
 
+from collections.abc import Sequence
+
 from jobs.batches import ClaimedJob
 from jobs.errors import Permanent
 from lamp.catalogue import get_task
@@ -12,7 +14,7 @@ from workers import loaded
 from workers.engine.encoder import encode
 
 
-def handle(jobs: list[ClaimedJob]) -> None:
+def handle(jobs: Sequence[ClaimedJob]) -> None:
     """Embed what waits of the job's end users; what was embedded before an interruption stays embedded."""
     for job in jobs:
         with job.isolated():

@@ -1,12 +1,14 @@
 """The jobs that take an experiment from stage to stage and score its runs."""
 
+from collections.abc import Sequence
+
 from eval_app.experiments import advance_experiment
 from eval_app.models import Experiment, Run
 from eval_app.reports import score_run
 from jobs.batches import ClaimedJob
 
 
-def advance(jobs: list[ClaimedJob]) -> None:
+def advance(jobs: Sequence[ClaimedJob]) -> None:
     """Take each job's experiment as far as it goes."""
     for job in jobs:
         with job.isolated(), job.finishing():
@@ -14,7 +16,7 @@ def advance(jobs: list[ClaimedJob]) -> None:
                 advance_experiment(experiment_id=job.payload["experiment_id"])
 
 
-def score(jobs: list[ClaimedJob]) -> None:
+def score(jobs: Sequence[ClaimedJob]) -> None:
     """Score each job's run."""
     for job in jobs:
         with job.isolated(), job.finishing():

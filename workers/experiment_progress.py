@@ -69,9 +69,7 @@ def _expected(columns: list[ColumnProgress]) -> int:
 
 
 def _activity(columns: list[ColumnProgress]) -> str:
-    busy = [
-        f"{column.task} {column.method}: {column.activity}"
-        for column in columns
-        if column.state not in _ENDED | {"pending"}
-    ]
-    return busy[0] if busy else ""
+    busy = [column for column in columns if column.state not in _ENDED | {"pending"}]
+    # Trainings take longest, and say how far they are.
+    busy.sort(key=lambda column: column.state != "preparing")
+    return f"{busy[0].task} {busy[0].method}: {busy[0].activity}" if busy else ""

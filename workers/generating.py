@@ -19,11 +19,11 @@ from training_app.generations import Answer, record_answer
 from training_app.models import Generation
 from users_app.selectors import snapshot_documents
 from workers import loaded
-from workers.adapter_cache import adapter_cache
-from workers.engine.adapters import AdapterWeights
+from workers.adapter_cache import StoredAdapter, adapter_cache
 from workers.engine.base_model import BaseModel
 from workers.engine.encoder import encode
-from workers.engine.generation import GenerationRow
+from workers.engine.generation import Answered, GenerationRow
+from workers.serving_log import serving_log
 
 
 @dataclass
@@ -32,22 +32,17 @@ class _Row:
 
     job: ClaimedJob
     generation: Generation
-    retrieved: Sequence[Retrieved]
-    prompt: str
-    retrieval_ms: float
-    adapter: AdapterWeights | None = None
-    adapter_ms: float = 0.0
+    adapter: StoredAdapter | None
+    retrieved: Sequence[Retrieved] = ()
+    prompt: str = ""
+    retrieval_ms: float = 0.0
 
 
-def handle(jobs: list[ClaimedJob]) -> None:
+def handle(jobs: Sequence[ClaimedJob]) -> None:
     """Answer the generations of one batch key: they share the base model and the settings of the search."""
-    generations = (
-        Generation.objects.select_related("end_user__workspace", "base_model", "encoder", "adapter")
-        .filter(finished_at__isnull=True)
-        .in_bulk([job.payload["generation_id"] for job in jobs])
-    )
-    rows: list[_Row] = []
+    asked: list[_Row] = []
     base: BaseModel | None = None
+    generations = _unanswered(jobs)
     for job in jobs:
         generation = generations.get(job.payload["generation_id"])
         with job.isolated():
@@ -57,30 +52,47 @@ def handle(jobs: list[ClaimedJob]) -> None:
                     continue
             job.check()
             base = base or loaded.base_model(generation.base_model, dtype=generation.parameters["dtype"])
-            rows.append(_prepare(job, generation, base))
+            record = generation.adapter
+            adapter = None if record is None else adapter_cache.source(record, base=base)
+            asked.append(_Row(job, generation, adapter))
+    if base is None:
+        return
+    # Adapters come while prompts are built, and those of later batches while the first one is answered.
+    adapter_cache.load_ahead(row.adapter for row in asked if row.adapter is not None)
+    rows: list[_Row] = []
+    for row in asked:
+        with row.job.isolated():
+            row.job.check()
+            _build_prompt(row, base)
+            rows.append(row)
     if rows:
         _answer(rows)
 
 
-def _prepare(job: ClaimedJob, generation: Generation, base: BaseModel) -> _Row:
+def _unanswered(jobs: Sequence[ClaimedJob]) -> dict[int, Generation]:
+    return (
+        Generation.objects.select_related("end_user__workspace", "base_model", "encoder", "adapter")
+        .filter(finished_at__isnull=True)
+        .in_bulk([job.payload["generation_id"] for job in jobs])
+    )
+
+
+def _build_prompt(row: _Row, base: BaseModel) -> None:
+    generation = row.generation
+    row.prompt = generation.input
+    if not generation.retriever:
+        return
     begun = time.perf_counter()
-    task = get_task(generation.task)
-    retrieved = _retrieve(generation) if generation.retriever else []
-    prompt = generation.input
-    if retrieved:
-        prompt = build_prompt(
-            task,
+    row.retrieved = _retrieve(generation)
+    if row.retrieved:
+        row.prompt = build_prompt(
+            get_task(generation.task),
             generation.input,
-            [one.document.fields for one in retrieved],
+            [one.document.fields for one in row.retrieved],
             tokenizer=base.tokenizer,
             max_input_tokens=generation.parameters["max_input_tokens"],
         )
-    row = _Row(job, generation, retrieved, prompt, retrieval_ms=_ms_since(begun) if generation.retriever else 0.0)
-    if generation.adapter is not None:
-        begun = time.perf_counter()
-        row.adapter = adapter_cache.get(generation.adapter, base=base)
-        row.adapter_ms = _ms_since(begun)
-    return row
+    row.retrieval_ms = (time.perf_counter() - begun) * 1000
 
 
 def _retrieve(generation: Generation) -> list[Retrieved]:
@@ -115,17 +127,23 @@ def _query_vector(generation: Generation, query: str) -> NDArray[np.float32] | N
 
 
 def _answer(rows: Sequence[_Row]) -> None:
+    """Generate, and finish each row as soon as its batch is answered."""
     parameters = rows[0].generation.parameters
-    begun = time.perf_counter()
-    generated = loaded.generator(rows[0].generation.base_model, dtype=parameters["dtype"]).generate(
+    generator = loaded.generator(rows[0].generation.base_model, dtype=parameters["dtype"])
+    for answered in generator.answers(
         [GenerationRow(prompt=row.prompt, adapter=row.adapter) for row in rows],
         num_beams=parameters["num_beams"],
         max_input_tokens=parameters["max_input_tokens"],
         max_output_tokens=parameters["max_output_tokens"],
         exact=parameters["exact"],
-    )
-    model_ms = _ms_since(begun) / len(rows)
-    for row, made in zip(rows, generated, strict=True):
+    ):
+        _finish(rows[answered.row], answered)
+    serving_log.report(memory=adapter_cache.snapshot(), slots=generator.snapshot())
+
+
+def _finish(row: _Row, answered: Answered) -> None:
+    with row.job.isolated():
+        made = answered.result()
         answer = Answer(
             prompt=row.prompt,
             output=made.text,
@@ -135,12 +153,8 @@ def _answer(rows: Sequence[_Row]) -> None:
             input_tokens=made.input_tokens,
             output_tokens=made.output_tokens,
             retrieval_ms=row.retrieval_ms,
-            adapter_ms=row.adapter_ms,
-            model_ms=model_ms,
+            adapter_ms=answered.adapter_seconds * 1000,
+            model_ms=answered.model_seconds * 1000,
         )
-        with row.job.isolated(), row.job.finishing():
+        with row.job.finishing():
             record_answer(generation=row.generation, answer=answer)
-
-
-def _ms_since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000

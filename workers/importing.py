@@ -1,6 +1,7 @@
 """The job that imports a dataset's files."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.objects import ObjectMissing
@@ -11,7 +12,7 @@ from lamp.problems import LampProblem
 from users_app.selectors import workspace_by_id
 
 
-def handle(jobs: list[ClaimedJob]) -> None:
+def handle(jobs: Sequence[ClaimedJob]) -> None:
     """Import what each job asks for; files that are not in order fail it at once, with the reason."""
     for job in jobs:
         with job.isolated():

@@ -1,81 +1,272 @@
-"""The job that trains one end user's adapter and puts it into the object store."""
+"""The job that trains end users' adapters, many in one pass, and puts each into the object store.
 
+A batch's jobs share the base model and slots of one rank. As soon as one ends, another that waits takes its slot; whose
+turn that is, and when this ends, `jobs.batches.Batch.more` says. Whatever befalls one user's training (it diverges, it
+is cancelled, its documents go, another worker has it) ends that one alone and changes nothing for the others.
+"""
+
+import logging
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
 from common.objects import ObjectStore, get_store
-from jobs.batches import ClaimedJob
-from jobs.errors import Permanent
-from lamp.catalogue import get_task
-from lamp.pairs import pair_of
-from training_app.adapters import TrainedFacts, adapters_by_identity, plan_adapter, record_adapter
+from jobs import errors
+from jobs.batches import Batch, ClaimedJob, Permanent, WorkerStopping
+from jobs.connections import freshen_connection
+from training_app.adapters import SourcesGone, TrainedFacts, record_adapter, slot_rank, sources_stand
 from training_app.models import BaseModel
-from users_app.selectors import UnknownDocuments, end_user_by_id, snapshot_documents, workspace_by_id
+from training_app.object_keys import adapter_prefix
 from workers import loaded, provenance
+from workers.adapter_orders import Order, order_of
 from workers.engine.adapter_files import folder_digest, write_peft_folder
-from workers.engine.hyperparameters import Hyperparameters
-from workers.engine.training import OnStep, TrainingDiverged, train_adapter
+from workers.engine.base_model import BaseModel as LoadedModel
+from workers.engine.memory import TrainingRoom, training_room
+from workers.engine.training import AdapterTrainer, Learner, TrainedAdapter, TrainingDiverged
+from workers.training_checkpoints import TrainingCheckpoints
 
-_PROGRESS_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+# How often empty slots are offered to jobs that have come meanwhile; idle workers, who are rung for, come first.
+_LOOK_SECONDS = 1.0
+_ENDED_FOR_GOOD = ("done", "failed", "cancelled")
 
 
-def handle(jobs: list[ClaimedJob]) -> None:
-    """Train each job's adapter in a pass of its own (exact mode)."""
+def handle(batch: Batch) -> None:
+    """Train the adapters of a batch, and of those jobs that take the slots which become free."""
+    base_model = BaseModel.objects.get(pk=batch[0].payload["base_model_id"])
+    orders = list(_orders(batch, base_model))
+    if not orders:
+        return
+    try:
+        trainer = _trainer(orders, base_model, alone=batch.alone)
+    except Exception as problem:  # noqa: BLE001 - recorded as each job's error
+        # It is nobody's fault among them, so each may have company again.
+        for order in orders:
+            order.job.fail(problem)
+        return
+    training = _SharedTraining(batch, trainer, base_model)
+    try:
+        training.run(orders)
+    finally:
+        training.close()
+
+
+def _orders(jobs: Iterable[ClaimedJob], base_model: BaseModel) -> Iterator[Order]:
+    """What the jobs ask for; those that cannot be, or need not be, trained are ended."""
     for job in jobs:
-        with job.isolated():
-            _train(job)
+        order = None
+        with _concerning(job):
+            job.check()
+            order = order_of(job, base_model=base_model)
+            if order is None:
+                with job.finishing(result={"trained": False}):
+                    pass
+        if order is not None:
+            yield order
 
 
-def _train(job: ClaimedJob) -> None:
-    workspace = workspace_by_id(job.workspace_id)
-    end_user = end_user_by_id(workspace=workspace, end_user_id=job.end_user_id) if workspace else None
-    if workspace is None or end_user is None:
-        raise Permanent("The end user of this adapter is gone.")
-    identity = job.payload["identity"]
-    standing = adapters_by_identity(workspace=workspace, identities=[identity])
-    if standing:
-        with job.finishing(result={"trained": False}):
-            return
-    base_record = BaseModel.objects.get(pk=job.payload["base_model_id"])
-    task = get_task(job.payload["task"])
-    try:
-        documents = snapshot_documents(
-            workspace=workspace, end_user=end_user, task=task.key, document_ids=job.payload["document_ids"]
-        )
-    except UnknownDocuments as gone:
-        raise Permanent(str(gone)) from None
-    plan = plan_adapter(
-        workspace=workspace,
-        end_user_id=end_user.pk,
-        task=task.key,
-        base_model=base_record,
-        dtype=job.payload["dtype"],
-        hyperparameters=job.payload["hyperparameters"],
-        seed=job.payload["seed"],
-        documents=[(document.pk, bytes(document.digest).hex()) for document in documents],
-    )
-    if plan.identity != identity:
-        raise Permanent("This worker's task catalogue or engine is not the one the adapter was asked from: update it.")
-    base = loaded.base_model(base_record, dtype=plan.dtype)
-    try:
-        trained = train_adapter(
+def _trainer(orders: list[Order], base_model: BaseModel, *, alone: bool) -> AdapterTrainer:
+    plan = orders[0].plan
+    base = loaded.base_model(base_model, dtype=plan.dtype)
+    rank = plan.hyperparameters["rank"]
+    if plan.exact:
+        # With nothing that depends on the memory which happens to be free.
+        return AdapterTrainer(base, slots=1, rank=rank)
+    limits = [order.request.hyperparameters for order in orders]
+
+    def fitting(slots: int | None) -> TrainingRoom:
+        return training_room(
             base,
-            pairs=[pair_of(task, document.fields) for document in documents],
-            hyperparameters=Hyperparameters.from_dict(plan.hyperparameters),
-            seed=plan.seed,
-            on_step=_watch(job),
+            rank=slot_rank(rank),
+            slots=slots,
+            longest_input=max(limit.max_input_tokens for limit in limits),
+            longest_output=max(limit.max_output_tokens for limit in limits),
         )
-    except TrainingDiverged as diverged:
-        # It would again: everything that decides it is named by the adapter's identity.
-        raise Permanent(str(diverged)) from None
+
+    slots = settings.TRAINING_SLOTS
+    if base.input_device.type != "cpu":
+        slots = min(slots, fitting(None).slots)
+    room = fitting(1 if alone else slots)
+    return AdapterTrainer(
+        base,
+        slots=room.slots,
+        rank=slot_rank(rank),
+        pass_tokens=room.pass_tokens,
+        gradient_checkpointing=room.gradient_checkpointing,
+    )
+
+
+@dataclass
+class _Trainee:
+    """One user's training in the pass."""
+
+    order: Order
+    learner: Learner
+    kept_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def job(self) -> ClaimedJob:
+        return self.order.job
+
+    @property
+    def identity(self) -> str:
+        return self.order.plan.identity
+
+
+class _SharedTraining:
+    """One pass over many users, from the first to the last of a batch."""
+
+    def __init__(self, batch: Batch, trainer: AdapterTrainer, base_model: BaseModel) -> None:
+        self._batch = batch
+        self._trainer = trainer
+        self._base_model = base_model
+        self._checkpoints = TrainingCheckpoints()
+        self._running: list[_Trainee] = []
+        self._looked_at = time.monotonic()
+
+    def run(self, orders: Iterable[Order]) -> None:
+        """Train until nobody is left. A worker that stops keeps where everyone is; their jobs go back."""
+        try:
+            self._start(orders)
+            while self._running:
+                self._trainer.step()
+                for trainee in tuple(self._running):
+                    self._look_after(trainee)
+                ended = [trainee for trainee in self._running if not trainee.learner.running]
+                for trainee in ended:
+                    self._end(trainee)
+                self._keep_most_overdue()
+                self._fill_slots(at_once=bool(ended))
+        except WorkerStopping:
+            for trainee in self._running:
+                self._keep(trainee)
+            raise
+
+    def close(self) -> None:
+        """End what runs beside the pass."""
+        self._checkpoints.close()
+
+    def _fill_slots(self, *, at_once: bool) -> None:
+        now = time.monotonic()
+        if not self._trainer.free or not (at_once or now - self._looked_at >= _LOOK_SECONDS):
+            return
+        self._looked_at = now
+        try:
+            jobs = self._batch.more(self._trainer.free)
+        except (DatabaseError, InterfaceError) as problem:
+            # Those who are in the pass need no database to go on.
+            logger.warning("no further trainings were claimed: %s", errors.describe(problem).for_log())
+            connection.close()
+            return
+        self._start(_orders(jobs, self._base_model))
+
+    def _start(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            job = order.job
+            with _concerning(job):
+                if not self._trainer.free:
+                    job.give_back(delay_seconds=0)
+                    continue
+                checkpoint = self._checkpoints.furthest(
+                    identity=order.plan.identity, request=order.request, base=self._trainer.base
+                )
+                learner = self._trainer.start(order.request, checkpoint=checkpoint)
+                self._running.append(_Trainee(order, learner))
+                job.progress(done=learner.done, total=learner.total, message="training")
+
+    def _look_after(self, trainee: _Trainee) -> None:
+        """Say how far one is, and notice that it was cancelled or taken over."""
+        job, learner = trainee.job, trainee.learner
+        if learner.loss_curve:
+            message = f"training, loss {learner.loss_curve[-1]:.3f}"
+            job.progress(done=learner.done, total=learner.total, message=message)
+        with _concerning(job):
+            job.check()
+        self._let_go_if_ended(trainee)
+
+    def _end(self, trainee: _Trainee) -> None:
+        """Store and record what one has learned."""
+        self._running.remove(trainee)
+        order = trainee.order
+        with _concerning(trainee.job):
+            try:
+                trained = self._trainer.finish(trainee.learner)
+            except TrainingDiverged as diverged:
+                # It would again: everything that decides it is named by the adapter's identity.
+                raise Permanent(str(diverged)) from None
+            facts = _store(trained, order, self._trainer.base)
+            with order.job.finishing(result={"trained": True, "seconds": round(trained.seconds, 3)}):
+                try:
+                    record_adapter(end_user=order.end_user, plan=order.plan, facts=facts)
+                except SourcesGone as gone:
+                    raise Permanent(str(gone)) from None
+        self._forget_if_ended(trainee)
+
+    def _keep_most_overdue(self) -> None:
+        """Keep one training at a time, so that neither memory nor the store is asked for all of them at once."""
+        if self._checkpoints.busy or not self._running:
+            return
+        trainee = min(self._running, key=lambda trainee: trainee.kept_at)
+        if time.monotonic() - trainee.kept_at < settings.CHECKPOINT_SECONDS:
+            return
+        trainee.kept_at = time.monotonic()
+        order = trainee.order
+        with _concerning(trainee.job):
+            # What was learned from documents that are gone is kept no longer, and goes on no further.
+            if not sources_stand(end_user=order.end_user, task=order.plan.task, document_ids=order.plan.document_ids):
+                raise Permanent("What this adapter learns from is gone.")
+        self._let_go_if_ended(trainee)
+        if trainee.job.ended_as is None:
+            self._keep(trainee)
+
+    def _keep(self, trainee: _Trainee) -> None:
+        if not trainee.job.lost:
+            checkpoint = self._trainer.checkpoint(trainee.learner)
+            self._checkpoints.keep(checkpoint, identity=trainee.identity, claim=trainee.job.claim)
+
+    def _let_go_if_ended(self, trainee: _Trainee) -> None:
+        if trainee.job.ended_as is not None:
+            self._running.remove(trainee)
+            self._trainer.drop(trainee.learner)
+            self._forget_if_ended(trainee)
+
+    def _forget_if_ended(self, trainee: _Trainee) -> None:
+        # One that is to be tried again goes on from there, and one that was lost is another worker's.
+        if trainee.job.ended_as in _ENDED_FOR_GOOD:
+            self._checkpoints.forget(identity=trainee.identity)
+
+
+@contextmanager
+def _concerning(job: ClaimedJob) -> Iterator[None]:
+    """What goes wrong in the block is this job's alone.
+
+    So is a database that is away just then: the job is left open, and settled when the batch has ended.
+    """
+    freshen_connection()
+    try:
+        with job.isolated():
+            yield
+    except (DatabaseError, InterfaceError) as problem:
+        logger.warning("%r: %s", job, errors.describe(problem).for_log())
+        connection.close()
+
+
+def _store(trained: TrainedAdapter, order: Order, base: LoadedModel) -> TrainedFacts:
+    """Upload the adapter as a plain PEFT folder; what is to be recorded of it."""
     with tempfile.TemporaryDirectory(prefix="lamppost-adapter-") as name:
         folder = Path(name)
-        write_peft_folder(folder, trained, base)
+        write_peft_folder(folder, trained, base, dtype=order.plan.stored_dtype)
         digest = folder_digest(folder)
-        prefix = object_prefix(identity=identity, digest=digest)
+        prefix = adapter_prefix(identity=order.plan.identity, digest=digest)
         size = upload_folder(get_store(), folder=folder, prefix=prefix)
-    facts = TrainedFacts(
+    return TrainedFacts(
         object_prefix=prefix,
         content_digest=digest,
         size_bytes=size,
@@ -85,28 +276,6 @@ def _train(job: ClaimedJob) -> None:
         versions=provenance.versions(),
         hardware=provenance.hardware(),
     )
-    with job.finishing(result={"trained": True, "seconds": round(trained.seconds, 3)}):
-        record_adapter(end_user=end_user, plan=plan, facts=facts)
-
-
-def _watch(job: ClaimedJob) -> OnStep:
-    """Report progress and notice a cancellation, about once a second."""
-    last = time.monotonic()
-
-    def on_step(done: int, total: int, loss: float) -> None:
-        nonlocal last
-        if time.monotonic() - last < _PROGRESS_SECONDS:
-            return
-        last = time.monotonic()
-        job.check()
-        job.progress(done=done, total=total, message=f"training, loss {loss:.3f}")
-
-    return on_step
-
-
-def object_prefix(*, identity: str, digest: str) -> str:
-    """Where an adapter's files lie: spread by hash, and by content, so that no other training can overwrite them."""
-    return f"adapters/{identity[:2]}/{identity}/{digest}/"
 
 
 def upload_folder(store: ObjectStore, *, folder: Path, prefix: str) -> int:

@@ -1,14 +1,15 @@
 """What a handler is given: claimed jobs, each of which it finishes, fails or gives back."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from django.db import transaction
 
-from jobs import claims
+from jobs import claims, kinds, origins
+from jobs.connections import freshen_connection
 from jobs.errors import (
     ClaimLost,
     Described,
@@ -22,7 +23,7 @@ from jobs.errors import (
 from jobs.heart import heart
 from jobs.kinds import Kind
 
-__all__ = ["ClaimLost", "ClaimedJob", "JobCancelled", "Permanent", "Progress", "WorkerStopping"]
+__all__ = ["Batch", "ClaimLost", "ClaimedJob", "JobCancelled", "Permanent", "Progress", "WorkerStopping"]
 
 GIVEN_BACK = "given back"
 
@@ -56,6 +57,9 @@ class ClaimedJob:
         self.end_user_id = taken.end_user_id
         self.origin = taken.origin
         self.attempt = taken.attempt
+        self.batch_key = taken.batch_key
+        # Whether it ran badly in company, and shares its batch with no other.
+        self.alone = taken.alone
         # How it ended here: a state's name, `GIVEN_BACK`, "lost", or None while it is open.
         self.ended_as: str | None = None
         # Set by the heart, from its own thread.
@@ -216,6 +220,60 @@ class ClaimedJob:
     def _must_be_open(self) -> None:
         if self.ended_as is not None:
             raise RuntimeError(f"job {self.id} has already ended here ({self.ended_as})")
+
+
+class Batch(Sequence[ClaimedJob]):
+    """The claimed jobs that a handler is given, and a way to more of their like while it runs."""
+
+    def __init__(self, kind: Kind, jobs: Iterable[ClaimedJob]) -> None:
+        self.kind = kind
+        self._jobs = list(jobs)
+        self._told: set[int] = set()
+        self.alone = any(job.alone for job in self._jobs)
+        self._batch_key = self._jobs[0].batch_key if self._jobs else ""
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @overload
+    def __getitem__(self, index: int) -> ClaimedJob: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ClaimedJob]: ...
+    def __getitem__(self, index: int | slice) -> ClaimedJob | list[ClaimedJob]:
+        return self._jobs[index]
+
+    def __iter__(self) -> Iterator[ClaimedJob]:
+        return iter(tuple(self._jobs))
+
+    def more(self, limit: int) -> list[ClaimedJob]:
+        """Claim up to `limit` further jobs that may share this batch; they are settled with the rest.
+
+        None while this worker is stopping, nor for a job that runs alone, nor while others wait for their turn: jobs
+        of another kind of the queue, or one that stands first in the order of claims and may not share the batch. So a
+        handler that asks again and again keeps nobody waiting for longer than what it holds takes to end.
+
+        Whoever asked for jobs that have ended meanwhile is told now, and those jobs leave the batch.
+        """
+        self.tell()
+        self._jobs = [job for job in self._jobs if job.ended_as is None]
+        freshen_connection()
+        if limit < 1 or self.alone or heart.stopping or self._others_wait():
+            return []
+        taken = claims.claim_more(self.kind, batch_key=self._batch_key, limit=limit, worker_id=heart.worker_id)
+        joined = [ClaimedJob(one, self.kind) for one in taken]
+        heart.hold(joined)
+        self._jobs += joined
+        return joined
+
+    def tell(self) -> None:
+        """Tell whoever asked for jobs that have ended since the last time."""
+        ended = [job for job in self._jobs if job.ended_as is not None and job.id not in self._told]
+        self._told = {job.id for job in self._jobs if job.ended_as is not None}
+        origins.tell(job.origin for job in ended if job.ended_as not in (GIVEN_BACK, "lost", "waiting"))
+
+    def _others_wait(self) -> bool:
+        others = [kind.name for kind in kinds.all_kinds([self.kind.queue]) if kind.name != self.kind.name]
+        return bool(claims.kinds_waiting(others))
 
 
 def _spares(raised: BaseException) -> bool:

@@ -29,7 +29,7 @@ _TAKE: Final = """
            progress_done = NULL, progress_total = NULL, progress_message = ''
       FROM picked WHERE j.id = picked.id
     RETURNING j.id, j.payload::text, j.workspace_id, j.end_user_id, j.origin, j.attempts, j.max_attempts,
-              j.priority, j.available_at
+              j.batch_key, j.alone, j.priority, j.available_at
 """
 
 # A worker that was told to stop claims nothing more, even before its own processes have heard of it.
@@ -59,6 +59,19 @@ _CLAIM_BATCH: Final = f"""
 # By its key alone, without naming the kind: then the index of batches, and no other, gives the order.
 _SAME_KEY: Final = """state = 'waiting' AND available_at <= statement_timestamp()
            AND batch_key <> '' AND batch_key = (SELECT batch_key FROM head)"""
+
+# What a batch takes up while it runs. Nothing while the first in order is one that it cannot take: its turn comes
+# sooner if this batch ends.
+_CLAIM_MORE: Final = f"""
+    WITH head AS MATERIALIZED (
+        SELECT batch_key, alone FROM jobs_job WHERE {_AVAILABLE} ORDER BY {_ORDER} LIMIT 1),
+    picked AS MATERIALIZED (
+        SELECT id FROM jobs_job
+         WHERE {{same}} AND NOT alone AND {_MAY_CLAIM}
+           AND EXISTS (SELECT 1 FROM head WHERE batch_key = %(batch_key)s AND NOT alone)
+         ORDER BY {_ORDER} LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+    {_TAKE}
+"""  # noqa: S608
 
 _WAITING: Final = f"""
     WITH head AS MATERIALIZED (SELECT batch_key FROM jobs_job WHERE {_AVAILABLE} ORDER BY {_ORDER} LIMIT 1)
@@ -147,6 +160,8 @@ class Taken:
     origin: str
     attempt: int
     max_attempts: int
+    batch_key: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,19 +176,25 @@ class Ended:
 
 def claim(kind: Kind, *, worker_id: uuid.UUID | None = None) -> list[Taken]:
     """Take the next batch of `kind`, best first; empty where nothing is available."""
-    claim_id = uuid.uuid4()
-    values: dict[str, Any] = {
-        "kind": kind.name,
-        "claim": claim_id,
-        "worker": worker_id,
-        "lease": kind.lease_seconds,
-        "company": kind.batch_size - 1,
-    }
     sql = _CLAIM_ONE if kind.batch_size == 1 else _CLAIM_BATCH.format(same=_SAME_KEY if kind.batch_by else _AVAILABLE)
+    return _take(sql, kind, {"worker": worker_id, "company": kind.batch_size - 1})
+
+
+def claim_more(kind: Kind, *, batch_key: str, limit: int, worker_id: uuid.UUID | None = None) -> list[Taken]:
+    """Take up to `limit` jobs that could stand in a running batch of this key, best first.
+
+    Empty as well where the next job in the order of claims is none of them.
+    """
+    sql = _CLAIM_MORE.format(same=_SAME_KEY if kind.batch_by else _AVAILABLE)
+    return _take(sql, kind, {"worker": worker_id, "batch_key": batch_key, "limit": limit})
+
+
+def _take(sql: str, kind: Kind, values: dict[str, Any]) -> list[Taken]:
+    claim_id = uuid.uuid4()
     with _following_the_index() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, {"kind": kind.name, "claim": claim_id, "lease": kind.lease_seconds, **values})
         rows = cursor.fetchall()
-    rows.sort(key=lambda row: (-row[7], row[8], row[0]))
+    rows.sort(key=lambda row: (-row[9], row[10], row[0]))
     return [
         Taken(
             id=row[0],
@@ -184,6 +205,8 @@ def claim(kind: Kind, *, worker_id: uuid.UUID | None = None) -> list[Taken]:
             origin=row[4],
             attempt=row[5],
             max_attempts=row[6],
+            batch_key=row[7],
+            alone=row[8],
         )
         for row in rows
     ]

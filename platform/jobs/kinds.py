@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from jobs.batches import ClaimedJob
+    from jobs.batches import Batch
 
 Queue = Literal["cpu", "model"]
 QUEUES: Final[tuple[str, ...]] = get_args(Queue)
-Handler = Callable[[Sequence["ClaimedJob"]], None]
+MODEL_QUEUE: Final[Queue] = "model"
+Handler = Callable[["Batch"], None]
 
 
 class UnknownKind(LookupError):

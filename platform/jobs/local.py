@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from jobs import conf, selectors
-from jobs.kinds import QUEUES
+from jobs.kinds import MODEL_QUEUE, QUEUES
 
 _POLL_SECONDS: Final = 0.2
 
@@ -35,12 +35,14 @@ def local_workers(
     queues: Sequence[str] = QUEUES,
     log_dir: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    pool_for_models: str | None = None,
     start_timeout: float = 90.0,
 ) -> Iterator[bool]:
     """Make sure that live workers serve `queues` within the block; yields whether it had to start one.
 
     Started processes log to `log_dir` (by default VAR_DIR/log), end gently with the block, and end as well when this
-    process is killed. `environment` is added to this process's. Raises WorkersDidNotStart.
+    process is killed. `environment` is added to this process's; the pool for the models follows MODEL_DEVICE where it
+    is not given. Raises WorkersDidNotStart.
     """
     missing = selectors.unserved_queues(queues)
     if not missing:
@@ -49,8 +51,11 @@ def local_workers(
     folder = Path(log_dir) if log_dir is not None else Path(settings.VAR_DIR) / "log"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"local-workers-{os.getpid()}.log"
+    workers = _worker_commands(
+        missing, concurrency=concurrency, pool=pool_for_models or model_pool(settings.MODEL_DEVICE)
+    )
     with log.open("ab") as output:
-        supervisor = _start(missing, concurrency=concurrency, output=output, environment=environment or {})
+        supervisor = _start([*workers, beat_command()], output=output, environment=environment or {})
     try:
         _wait_until_live(missing, supervisor, log=log, timeout=start_timeout)
         yield True
@@ -67,6 +72,14 @@ def worker_command(*, queues: Sequence[str], concurrency: int, pool: str = "pref
     ]
 
 
+def model_pool(device: str) -> str:
+    """The pool of workers whose models are on `device`.
+
+    CUDA cannot be used in a forked process, so a GPU's worker does its work itself, one process a GPU.
+    """
+    return "prefork" if device == "cpu" else "solo"
+
+
 def beat_command() -> list[str]:
     """The command line of Celery beat as this project runs it; its process also sweeps."""
     return [sys.executable, "-m", "celery", "-A", "config", "beat", "--loglevel", "INFO", "--pidfile="]
@@ -77,14 +90,23 @@ def stop_seconds() -> float:
     return conf.seconds("JOBS_STOP_FORCE_SECONDS") + 5.0
 
 
+def _worker_commands(queues: Sequence[str], *, concurrency: int, pool: str) -> list[list[str]]:
+    """One worker for all queues; where the pool for the models is another than the rest's, they have their own."""
+    name = f"local-{os.getpid()}"
+    if pool == "prefork" or MODEL_QUEUE not in queues:
+        return [worker_command(queues=queues, concurrency=concurrency, name=name)]
+    others = [queue for queue in queues if queue != MODEL_QUEUE]
+    for_models = worker_command(queues=[MODEL_QUEUE], concurrency=1, pool=pool, name=f"{name}-model")
+    return [for_models, *([worker_command(queues=others, concurrency=concurrency, name=name)] if others else [])]
+
+
 def _start(
-    queues: Sequence[str], *, concurrency: int, output: IO[bytes], environment: Mapping[str, str]
+    commands: Sequence[Sequence[str]], *, output: IO[bytes], environment: Mapping[str, str]
 ) -> "subprocess.Popen[bytes]":
-    worker = worker_command(queues=queues, concurrency=concurrency, name=f"local-{os.getpid()}")
-    command = [sys.executable, "-m", "jobs.supervisor", "--grace", str(stop_seconds())]
+    supervised = [part for command in commands for part in ("--", *command)]
     defaults = {"DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings")}
     return subprocess.Popen(  # noqa: S603 - our own command line
-        [*command, "--", *worker, "--", *beat_command()],
+        [*(sys.executable, "-m", "jobs.supervisor", "--grace", str(stop_seconds())), *supervised],
         # The lifeline: it closes when this process ends, however that happens.
         stdin=subprocess.PIPE,
         stdout=output,

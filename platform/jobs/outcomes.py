@@ -1,9 +1,11 @@
 """What has become of the jobs somebody waits for, found by origin or by dedupe key."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, F, FloatField, Q, QuerySet, Sum, When
+from django.db.models.functions import Cast, Coalesce
 
 from jobs.models import UNFINISHED, Job, State
 
@@ -14,15 +16,35 @@ def unfinished_origins(origins: Collection[str]) -> set[str]:
     return set(found.order_by().values_list("origin", flat=True).distinct())
 
 
-def finished_by_origin(origins: Collection[str]) -> dict[str, tuple[int, int]]:
-    """(jobs that ended, all jobs) of each of `origins` that has any."""
+@dataclass(frozen=True)
+class Progress:
+    """How far the jobs of an origin are; `done` counts the running ones by what they say of themselves."""
+
+    ended: int = 0
+    running: int = 0
+    total: int = 0
+    done: float = 0.0
+
+
+def progress_by_origin(origins: Collection[str]) -> dict[str, Progress]:
+    """How far the jobs of each of `origins` are, of those that have any."""
+    begun = Q(state=State.RUNNING, progress_done__lte=F("progress_total"), progress_total__gt=0)
+    share = Cast(F("progress_done"), FloatField()) / Cast(F("progress_total"), FloatField())
     found = (
         Job.objects.filter(origin__in=origins)
         .order_by()
         .values_list("origin")
-        .annotate(ended=Count("pk", filter=~Q(state__in=UNFINISHED)), total=Count("pk"))
+        .annotate(
+            ended=Count("pk", filter=~Q(state__in=UNFINISHED)),
+            running=Count("pk", filter=Q(state=State.RUNNING)),
+            total=Count("pk"),
+            begun=Coalesce(Sum(Case(When(begun, then=share), output_field=FloatField())), 0.0),
+        )
     )
-    return {origin: (ended, total) for origin, ended, total in found}
+    return {
+        origin: Progress(ended=ended, running=running, total=total, done=ended + begun)
+        for origin, ended, running, total, begun in found
+    }
 
 
 def failures_of_origin(origin: str, *, since: datetime) -> list[str]:

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from jobs import claims, conf, errors, kinds, origins
-from jobs.batches import GIVEN_BACK, ClaimedJob
+from jobs import claims, conf, errors, kinds
+from jobs.batches import Batch, ClaimedJob
 from jobs.heart import heart
 from jobs.kinds import Kind
 
@@ -34,13 +34,13 @@ def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
     until = time.monotonic() + conf.seconds("JOBS_SLICE_SECONDS")
     while not heart.stopping:
         close_old_connections()
-        jobs = claim_batch(kind)
-        if not jobs:
+        batch = claim_batch(kind)
+        if not batch:
             return batches
         if not rung and claims.kinds_waiting([kind.name]):
             ring(kind.name)
             rung = True
-        run_batch(kind, jobs)
+        run_batch(batch)
         batches += 1
         if time.monotonic() >= until:
             break
@@ -49,13 +49,13 @@ def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
     return batches
 
 
-def claim_batch(kind: Kind) -> list[ClaimedJob]:
+def claim_batch(kind: Kind) -> Batch:
     """The next batch of `kind`, after the gather window where fewer than a full batch wait."""
     if kind.batch_size > 1 and kind.gather_seconds > 0:
         _gather(kind)
     jobs = [ClaimedJob(taken, kind) for taken in claims.claim(kind, worker_id=heart.worker_id)]
     heart.hold(jobs)
-    return jobs
+    return Batch(kind, jobs)
 
 
 def _gather(kind: Kind) -> None:
@@ -67,26 +67,26 @@ def _gather(kind: Kind) -> None:
         time.sleep(min(left, _GATHER_STEP_SECONDS))
 
 
-def run_batch(kind: Kind, jobs: list[ClaimedJob]) -> None:
+def run_batch(batch: Batch) -> None:
     """Run the handler over claimed jobs. What it raises ends in the jobs' rows, and in no log beyond its type.
 
     Raises only what is no Exception (a process that is told to exit), after the claims were given back.
     """
     raised: BaseException | None = None
     try:
-        kind.load_handler()(jobs)
+        batch.kind.load_handler()(batch)
     except BaseException as exc:  # noqa: BLE001 - recorded in the jobs' rows
         raised = exc
     try:
-        _settle(jobs, raised)
+        _settle(batch, raised)
     finally:
-        heart.release(jobs)
-    origins.tell(job.origin for job in jobs if job.ended_as not in (GIVEN_BACK, "lost", "waiting"))
+        heart.release(batch)
+    batch.tell()
     if raised is not None and not isinstance(raised, Exception):
         raise raised
 
 
-def _settle(jobs: list[ClaimedJob], raised: BaseException | None) -> None:
+def _settle(jobs: Sequence[ClaimedJob], raised: BaseException | None) -> None:
     if raised is not None and not isinstance(raised, errors.JobError):
         logger.warning("jobs %s: %s", [job.id for job in jobs], errors.describe(raised).for_log())
     culprits = [job for job in jobs if raised is not None and job.raised(raised)]
@@ -118,9 +118,9 @@ def run_waiting(kind_names: Iterable[str] | None = None, *, limit: int = 10_000)
     while batches < limit:
         before = batches
         for name in names:
-            jobs = claim_batch(kinds.get(name))
-            if jobs:
-                run_batch(kinds.get(name), jobs)
+            batch = claim_batch(kinds.get(name))
+            if batch:
+                run_batch(batch)
                 batches += 1
         if batches == before:
             break

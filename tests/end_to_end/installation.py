@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ _OF_THE_SESSION = (*_NAMES_SERVERS, "S3_BUCKET", "DJANGO_SETTINGS_MODULE", "PYTE
 
 @dataclass(frozen=True)
 class Installation:
-    """A var folder with embedded servers of its own."""
+    """A var folder with embedded servers of its own; `settings` are added to the environment."""
 
     var: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":
         """Start `manage.py …`."""
         return subprocess.Popen(
             [sys.executable, "manage.py", *map(str, arguments)],
             cwd=ROOT,
-            env={**self._environment(), "LAMPPOST_VAR": str(self.var)},
+            env={**self._environment(), **self.settings, "LAMPPOST_VAR": str(self.var)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

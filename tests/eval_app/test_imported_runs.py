@@ -220,7 +220,8 @@ def test_an_experiment_that_is_still_running_shows_them_when_it_ends(experiment,
     bring_in(write())
     experiment.refresh_from_db()
     assert experiment.report is None
-    experiment.configuration |= {**configuration, "base_model_id": a_base_model().pk, "parameters": {}}
+    configuration |= {"base_model_id": a_base_model().pk, "parameters": {}, "adapter_dtype": "bfloat16"}
+    experiment.configuration |= configuration
     experiment.save()
     advance_experiment(experiment_id=experiment.pk)
     assert list(cells(experiment)) == ["none", "imported:mine"]

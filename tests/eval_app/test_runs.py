@@ -21,6 +21,7 @@ def a_run(split, method="none", **changed):
         "documents_wanted": 2,
         "hyperparameters": HYPERPARAMETERS,
         "parameters": PARAMETERS,
+        "adapter_dtype": "bfloat16",
         "seed": 0,
         "user_limit": None,
         "versions": {"torch": "2"},
@@ -45,6 +46,8 @@ class TestIdentity:
             {"documents_wanted": 3},
             {"hyperparameters": {**HYPERPARAMETERS, "epochs": 2}},
             {"parameters": {**PARAMETERS, "num_beams": 2}},
+            {"parameters": {**PARAMETERS, "exact": True}, "adapter_dtype": "float32"},
+            {"adapter_dtype": "float32"},
             {"seed": 1},
             {"user_limit": 1},
             {"method": "peft-rag:bm25:16"},
@@ -64,7 +67,7 @@ class TestIdentity:
 
     @pytest.mark.parametrize("method", ["none", "rag:bm25"])
     def test_what_only_training_needs_makes_no_other_run_without_an_adapter(self, dev, method):
-        other = a_run(dev, method, seed=9, hyperparameters={**HYPERPARAMETERS, "epochs": 9})
+        other = a_run(dev, method, seed=9, hyperparameters={**HYPERPARAMETERS, "epochs": 9}, adapter_dtype="float32")
         assert other == a_run(dev, method)
 
     def test_an_encoder_makes_another_run_for_dense_retrieval_alone(self, dev):

@@ -17,6 +17,9 @@ from eval_app.selectors import (
     unanswered_questions,
     visible_to_every_question,
 )
+from jobs import claims, kinds
+from jobs.models import Job
+from jobs.services import JobSpec, enqueue
 from tests.eval_app.stored import answered_run, ended
 from tests.people import Asked, questions_of, split_of, tweets_of
 
@@ -132,6 +135,17 @@ def test_progress_says_how_far_each_column_is(dev):
     experiment = ended(dev, {"none": generating, "rag:bm25": done, "rag:recency": "it has no dates"})
     told = {one.method: (one.state, one.done, one.total) for one in experiment_progress(experiment=experiment)}
     assert told == {"none": ("generating", 2, 3), "rag:bm25": ("done", 3, 3), "rag:recency": ("refused", 0, 0)}
+
+
+def test_a_run_that_prepares_tells_how_far_its_jobs_are(dev):
+    run = answered_run(dev, ["one"], method="peft:8")
+    experiment = ended(dev, {"peft:8": run})
+    Run.objects.filter(pk=run.pk).update(state="preparing")
+    jobs = [enqueue(JobSpec(kind="train_adapter", origin=f"run:{run.pk}", payload={"n": n})) for n in range(4)]
+    claims.claim(kinds.get("train_adapter"))
+    Job.objects.filter(pk=jobs[0].pk).update(progress_done=40, progress_total=50)
+    [column] = experiment_progress(experiment=experiment)
+    assert column.activity.endswith("0 of 4 jobs, 4 running, 20%")
 
 
 def test_progress_is_of_one_experiment(dev):

@@ -96,9 +96,10 @@ def put(kind, **spec):
 
 def run_once(kind):
     """Claim one batch of `kind` and run it; the claimed jobs."""
-    jobs = runner.claim_batch(kind)
+    batch = runner.claim_batch(kind)
+    jobs = list(batch)
     if jobs:
-        runner.run_batch(kind, jobs)
+        runner.run_batch(batch)
     return jobs
 
 

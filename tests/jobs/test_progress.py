@@ -4,10 +4,13 @@ import threading
 import time
 
 from django.db import connection, transaction
+from django.db.models import F
 
-from jobs import services
+from jobs import claims, outcomes, services
 from jobs.batches import Progress
 from jobs.errors import ClaimLost
+from jobs.models import Job
+from jobs.outcomes import progress_by_origin
 from tests.jobs.conftest import COMMITTED, fresh, in_background, put, run_once, until
 from tests.jobs.handlers import effect
 
@@ -148,3 +151,20 @@ def test_the_heart_stops_when_nothing_is_held(kind_of):
     put(kind)
     run_once(kind)
     until(lambda: "jobs-heart" not in {thread.name for thread in threading.enumerate()})
+
+
+def test_how_far_the_jobs_of_an_origin_are_counts_what_is_under_way(kind_of):
+    kind = kind_of(lambda jobs: None, batch_size=9)
+    jobs = [put(kind, origin="run:1") for _ in range(4)]
+    put(kind, origin="run:2")
+    claims.claim(kind)
+    Job.objects.filter(pk=jobs[0].pk).update(
+        state="done", claim=None, lease_until=None, finished_at=F("started_at"), progress_done=9, progress_total=9
+    )
+    Job.objects.filter(pk=jobs[1].pk).update(progress_done=3, progress_total=4)
+    Job.objects.filter(pk=jobs[2].pk).update(progress_done=7, progress_total=0)
+    found = progress_by_origin(["run:1", "run:2", "run:3"])
+    assert found == {
+        "run:1": outcomes.Progress(ended=1, running=3, total=4, done=1.75),
+        "run:2": outcomes.Progress(ended=0, running=1, total=1, done=0.0),
+    }

@@ -11,13 +11,23 @@ def a_base_model() -> BaseModel:
     return ensure_base_model(name="some/t5", revision="1")
 
 
-def plan_of(end_user: EndUser, documents: list[Document], *, seed: int = 0, **hyperparameters: object) -> AdapterPlan:
+def plan_of(
+    end_user: EndUser,
+    documents: list[Document],
+    *,
+    seed: int = 0,
+    exact: bool = False,
+    stored_dtype: str = "float32",
+    **hyperparameters: object,
+) -> AdapterPlan:
     return plan_adapter(
         workspace=end_user.workspace,
         end_user_id=end_user.pk,
         task="LaMP-7",
         base_model=a_base_model(),
         dtype="float32",
+        exact=exact,
+        stored_dtype=stored_dtype,
         hyperparameters={**HYPERPARAMETERS, **hyperparameters},
         seed=seed,
         documents=[(document.pk, bytes(document.digest).hex()) for document in documents],

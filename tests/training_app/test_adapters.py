@@ -4,8 +4,16 @@ from django.db import IntegrityError, transaction
 from jobs.models import Job
 from tests.people import give, tweets_of
 from tests.training_app.adapters import a_base_model, facts, plan_of
-from training_app.adapters import adapters_by_identity, ensure_base_model, record_adapter, request_adapters
+from training_app.adapters import (
+    SourcesGone,
+    adapters_by_identity,
+    ensure_base_model,
+    record_adapter,
+    request_adapters,
+    stored_dtype_of,
+)
 from training_app.models import Adapter
+from users_app.models import EndUser
 
 
 def jobs():
@@ -38,12 +46,32 @@ def test_a_job_holds_ids_and_settings_and_no_text(alice):
         "task": "LaMP-7",
         "base_model_id": a_base_model().pk,
         "dtype": "float32",
+        "exact": False,
+        "stored_dtype": "float32",
         "hyperparameters": {"rank": 8, "epochs": 1},
         "seed": 0,
         "document_ids": [document.pk for document in tweets_of(alice)],
         "identity": plan.identity,
+        "batch": f"{a_base_model().pk}|float32|rank=8",
     }
     assert (job.workspace_id, job.end_user_id, job.origin) == (alice.workspace_id, alice.pk, "run:1")
+
+
+def test_ranks_of_one_class_share_a_pass_and_an_exact_adapter_shares_with_none(alice, bob):
+    mine, theirs = tweets_of(alice), tweets_of(bob)
+    assert plan_of(alice, mine, rank=2).batch_key == plan_of(bob, theirs, rank=8).batch_key
+    assert plan_of(alice, mine, rank=9).batch_key == plan_of(bob, theirs, rank=16).batch_key
+    assert plan_of(alice, mine, rank=8).batch_key != plan_of(bob, theirs, rank=16).batch_key
+    keys = {plan_of(user, own, exact=exact).batch_key for user, own in ((alice, mine), (bob, theirs))
+            for exact in (False, True)}  # fmt: skip
+    assert len(keys) == 3
+
+
+def test_an_exact_adapter_is_stored_in_float32_whatever_the_installation_says(settings, alice):
+    settings.ADAPTER_DTYPE = "bfloat16"
+    assert (stored_dtype_of(exact=False), stored_dtype_of(exact=True)) == ("bfloat16", "float32")
+    with pytest.raises(ValueError, match="float32"):
+        plan_of(alice, tweets_of(alice), exact=True, stored_dtype="bfloat16")
 
 
 def test_an_adapter_on_its_way_is_not_asked_for_again(alice, bob):
@@ -77,6 +105,23 @@ def test_adapters_are_found_within_their_workspace_alone(alice, mallory):
     assert adapters_by_identity(workspace=mallory.workspace, identities=[plan.identity]) == {}
 
 
+def test_nothing_is_recorded_of_a_document_that_has_gone_meanwhile(alice):
+    documents = tweets_of(alice)
+    plan = plan_of(alice, documents)
+    documents[2].profile_entries.all().delete()
+    documents[2].delete()
+    with pytest.raises(SourcesGone):
+        record_adapter(end_user=alice, plan=plan, facts=facts())
+    assert not Adapter.objects.exists()
+
+
+def test_nothing_is_recorded_of_an_end_user_who_has_gone_meanwhile(alice):
+    plan = plan_of(alice, tweets_of(alice))
+    EndUser.objects.filter(pk=alice.pk).delete()
+    with pytest.raises(SourcesGone):
+        record_adapter(end_user=alice, plan=plan, facts=facts())
+
+
 @pytest.mark.parametrize(
     ("changed", "constraint"),
     [
@@ -84,6 +129,8 @@ def test_adapters_are_found_within_their_workspace_alone(alice, mallory):
         ({"rank": 257}, "adapter_rank_in_range"),
         ({"size_bytes": 0}, "adapter_is_not_empty"),
         ({"document_ids": []}, "adapter_saw_documents"),
+        ({"stored_dtype": "float16"}, "adapter_stored_dtype_is_known"),
+        ({"stored_dtype": "bfloat16", "exact": True}, "adapter_stored_dtype_is_known"),
     ],
 )
 def test_the_database_refuses_an_adapter_that_cannot_be(alice, changed, constraint):

@@ -6,7 +6,7 @@ from typing import Any
 from lamp.catalogue import get_task
 from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, small_t5
 from tests.people import ASK, TWEETS, tweets_of
-from training_app.adapters import AdapterPlan, plan_adapter, request_adapters
+from training_app.adapters import AdapterPlan, plan_adapter, request_adapters, stored_dtype_of
 from training_app.generations import request_generations
 from training_app.models import Adapter, Generation
 from users_app.models import Document, EndUser
@@ -15,7 +15,14 @@ from users_app.models import Document, EndUser
 TAUGHT = {"rank": 8, "epochs": 12, "learning_rate": 3e-2, "max_output_tokens": 32}
 
 
-def plan(end_user: EndUser, documents: Sequence[Document] | None = None, **changed: Any) -> AdapterPlan:
+def plan(
+    end_user: EndUser,
+    documents: Sequence[Document] | None = None,
+    *,
+    exact: bool = False,
+    stored_dtype: str | None = None,
+    **changed: Any,
+) -> AdapterPlan:
     documents = tweets_of(end_user) if documents is None else documents
     return plan_adapter(
         workspace=end_user.workspace,
@@ -23,6 +30,8 @@ def plan(end_user: EndUser, documents: Sequence[Document] | None = None, **chang
         task=get_task(TWEETS).key,
         base_model=small_t5(),
         dtype="float32",
+        exact=exact,
+        stored_dtype=stored_dtype or stored_dtype_of(exact=exact),
         hyperparameters={**HYPERPARAMETERS, "rank": 8, **changed},
         seed=0,
         documents=[(document.pk, bytes(document.digest).hex()) for document in documents],

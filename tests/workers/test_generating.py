@@ -1,4 +1,7 @@
+import threading
+
 import pytest
+import torch
 
 from common.objects import get_store
 from jobs.models import Job
@@ -9,9 +12,10 @@ from retrieval_app.services import request_embeddings, retrieve
 from tests.eval_app.stored import small_encoder, small_t5
 from tests.people import TWEETS, person, tweets_of
 from tests.workers.asked import TAUGHT, ask, ask_for_adapter
-from training_app.adapters import adapters_by_identity
+from training_app.adapters import adapters_by_identity, withdraw_adapter
 from training_app.models import Adapter, Generation
-from workers import loaded
+from workers import adapter_cache, loaded
+from workers.adapter_cache import download_adapter
 
 EXACT = {"exact": True}
 
@@ -172,3 +176,56 @@ def test_a_harmed_adapter_is_withdrawn_so_that_it_is_trained_anew(alice, in_proc
     anew = Adapter.objects.get(identity=identity, withdrawn_at=None)
     assert (anew.content_digest, anew.pk != harmed.pk) == (harmed.content_digest, True)
     assert answer(ask(alice, adapter=anew)).output is not None
+
+
+def test_a_harmed_adapter_fails_its_own_users_jobs_only(alice, bob, adapters, answer):
+    get_store().delete(adapters[alice].object_prefix + "adapter_model.safetensors")
+    lost = [ask(alice, adapter=adapters[alice]), ask(alice, "tea at noon", adapter=adapters[alice])]
+    others = [ask(bob, adapter=adapters[bob]), ask(alice)]
+    answer()
+    assert [job_of(one).state for one in lost] == ["failed", "failed"]
+    assert [job_of(one).state for one in others] == ["done", "done"]
+
+
+def test_two_versions_of_a_users_adapter_are_never_taken_for_each_other(alice, in_process, answer):
+    identities = [ask_for_adapter(alice, **TAUGHT | {"learning_rate": rate}) for rate in (3e-2, 1e-2)]
+    in_process("train_adapter")
+    versions = [Adapter.objects.get(identity=identity) for identity in identities]
+    alone = [answer(ask(alice, adapter=version, parameters=EXACT)).output for version in versions]
+    assert len(set(alone)) == 2
+    for _ in range(2):
+        for version, output in zip(versions, alone, strict=True):
+            assert answer(ask(alice, adapter=version)).output == output
+
+
+def test_a_withdrawn_adapter_is_not_served_from_memory(alice, adapters, answer):
+    assert answer(ask(alice, adapter=adapters[alice])).output is not None
+    withdraw_adapter(adapter=adapters[alice])
+    generation = answer(ask(alice, adapter=adapters[alice]))
+    assert generation.output is None
+    assert (job_of(generation).state, job_of(generation).attempts) == ("failed", 1)
+    assert "was withdrawn" in job_of(generation).error_message
+
+
+def test_adapters_come_beside_the_work_of_the_handler(alice, bob, adapters, answer, monkeypatch):
+    loaders = []
+
+    def download(adapter, *, folder):
+        loaders.append(threading.current_thread().name)
+        download_adapter(adapter, folder=folder)
+
+    monkeypatch.setattr(adapter_cache, "download_adapter", download)
+    asked = [ask(user, adapter=adapters[user]) for user in (alice, bob)]
+    answer()
+    assert all(job_of(one).state == "done" for one in asked)
+    assert [name.rpartition("_")[0] for name in loaders] == ["adapters", "adapters"]
+
+
+def test_what_waits_in_memory_is_as_it_is_stored(alice, adapters):
+    adapter = adapters[alice]
+    cache = adapter_cache.AdapterCache(max_bytes=2**20)
+    base = loaded.base_model(adapter.base_model, dtype="float32")
+    with cache.source(adapter, base=base).held() as packed:
+        assert {part.dtype for part in packed.parts} == {getattr(torch, adapter.stored_dtype)}
+        assert cache.snapshot().bytes_held == packed.nbytes
+        assert packed.nbytes < adapter.size_bytes

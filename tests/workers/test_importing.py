@@ -92,11 +92,11 @@ def held_up():
 
     @contextmanager
     def hold():
-        [job] = claim_batch(IMPORT_DATASET)
+        [job] = batch = claim_batch(IMPORT_DATASET)
 
         def run():
             try:
-                run_batch(IMPORT_DATASET, [job])
+                run_batch(batch)
             finally:
                 connections.close_all()
 

@@ -57,11 +57,29 @@ def test_where_the_files_lie_names_the_adapter_and_no_person(alice, train):
     assert adapter.object_prefix == (f"adapters/{adapter.identity[:2]}/{adapter.identity}/{adapter.content_digest}/")
 
 
-def test_the_same_inputs_make_the_same_bytes(alice, bob, train):
-    first = train(alice).content_digest
+def test_in_exact_mode_the_same_inputs_make_the_same_bytes(alice, bob, train):
+    first = train(alice, exact=True).content_digest
     Adapter.objects.all().delete()
     train(bob)
-    assert train(alice).content_digest == first
+    assert train(alice, exact=True).content_digest == first
+
+
+@pytest.mark.parametrize(
+    ("changed", "stored"),
+    [({}, "bfloat16"), ({"stored_dtype": "float32"}, "float32"), ({"exact": True}, "float32")],
+    ids=str,
+)
+def test_its_files_are_of_the_precision_that_it_is_named_by(alice, train, settings, changed, stored):
+    settings.ADAPTER_DTYPE = "bfloat16"
+    adapter = train(alice, **changed)
+    weights = fetch_adapter(adapter, base=base_model(adapter.base_model, dtype="float32"))
+    assert adapter.stored_dtype == stored
+    assert {str(tensor.dtype) for tensor in weights.tensors.values()} == {f"torch.{stored}"}
+
+
+def test_half_the_precision_is_half_the_size(alice, train):
+    whole, half = (train(alice, stored_dtype=dtype).size_bytes for dtype in ("float32", "bfloat16"))
+    assert 0.5 < half / whole < 0.55
 
 
 @pytest.mark.parametrize("changed", [{"rank": 4}, {"epochs": 3}, {"learning_rate": 1e-3}], ids=str)

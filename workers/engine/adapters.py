@@ -1,7 +1,8 @@
 """One user's LoRA weights as values, independent of where they come from or run."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -40,6 +41,11 @@ class AdapterWeights:
     @property
     def nbytes(self) -> int:
         return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    @contextmanager
+    def held(self) -> Iterator["AdapterWeights"]:
+        """As whatever has adapters is asked for them: this one is in memory already."""
+        yield self
 
 
 def adapter_weights(tensors: Mapping[str, Tensor], *, rank: int, alpha: float) -> AdapterWeights:

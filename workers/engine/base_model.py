@@ -1,18 +1,27 @@
 """The frozen base model: any T5, loaded once a process."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoTokenizer, MT5ForConditionalGeneration, T5ForConditionalGeneration
 
+from workers.engine.fused import fuse_gates, fuse_norms
 from workers.engine.lora import LoraProjections
 from workers.engine.sources import ModelRefused, folder_state, settle
+
+# Passes have ever other sizes. A GPU's memory that grows in segments is not broken up by them; CUDA reads this once,
+# when it is first used.
+if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 _FAMILY: dict[str, Any] = {"t5": T5ForConditionalGeneration, "mt5": MT5ForConditionalGeneration}
 # The share of a GPU's free memory that weights may take before they are spread over several GPUs.
@@ -25,7 +34,8 @@ class BaseModel:
     """A frozen T5 in evaluation mode with its tokenizer.
 
     `name` is what it was asked for by; `revision` the hub's commit, or a folder's digest. `projections` is where LoRA
-    of users stands beside it. One pass at a time: who runs it holds `exclusive()`.
+    of users stands beside it; `fused` says whether its norms run as one kernel each. One pass at a time: who runs it
+    holds `exclusive()`.
     """
 
     model: Any = field(repr=False)
@@ -34,6 +44,7 @@ class BaseModel:
     revision: str
     device: str
     projections: LoraProjections = field(repr=False)
+    fused: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -75,6 +86,24 @@ class BaseModel:
         with self._lock:
             yield
 
+    @contextmanager
+    def recomputing(self) -> Iterator[None]:
+        """Keep only the inputs of each block in a forward pass inside, and compute the rest again on the way back.
+
+        It must still be open, and so must LoRA's pass, when the backward pass runs. Gradients are the same: nothing
+        draws random numbers, and LoRA's dropout is a function of its key.
+        """
+        blocks = [*self.model.encoder.block, *self.model.decoder.block]
+        again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+        for block in blocks:
+            # transformers asks each block alone whether it is training; what is inside stays in evaluation mode.
+            block.gradient_checkpointing, block._gradient_checkpointing_func, block.training = True, again, True
+        try:
+            yield
+        finally:
+            for block in blocks:
+                block.gradient_checkpointing, block.training = False, False
+
 
 def load_base_model(
     name_or_path: str,
@@ -106,18 +135,21 @@ def load_base_model(
         raise ModelRefused(
             f"{name_or_path} is a {config.model_type} model; base models are of the T5 family ({', '.join(_FAMILY)})."
         )
-    dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
+    dtype = dtype or (torch.float32 if device == "cpu" or not torch.cuda.is_available() else torch.bfloat16)
     spread = device == "auto" or (device == "cuda" and not _fits_one_gpu(family, config, dtype))
-    placement = {"device_map": "auto"} if spread else {}
+    # A map with one device loads there without a copy in the machine's own memory.
+    placement = {} if device == "cpu" else {"device_map": "auto" if spread else device}
     model = source.load(family.from_pretrained, use_safetensors=True, dtype=dtype, **placement)
-    if not spread:
-        model = model.to(device)
     tokenizer = source.load(AutoTokenizer.from_pretrained)
     return wrap(model, tokenizer, name=name or name_or_path, revision=source.revision, device=device)
 
 
-def wrap(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = "cpu") -> BaseModel:
+def wrap(
+    model: Any, tokenizer: Any, *, name: str, revision: str, device: str = "cpu", fused: bool | None = None
+) -> BaseModel:
     """Freeze a T5 that is in memory already, and attach LoRA's hooks to it.
+
+    `fused` is whether norms and gates run as one kernel each; where not given, gates do, and norms on a single GPU.
 
     Raises ModelRefused where the tokenizer does not end a text with the model's end token, or where weights were left
     on no device because the GPUs are full.
@@ -127,6 +159,11 @@ def wrap(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = 
     model.eval()
     model.requires_grad_(False)
     _align(model)
+    if fused is not False:
+        fuse_gates(model)
+    fused = _on_one_gpu(model) if fused is None else fused
+    if fused:
+        fuse_norms(model)
     end = model.config.eos_token_id
     if tokenizer("a")["input_ids"][-1:] != [end]:
         raise ModelRefused(f"The tokenizer of {name} does not end a text with the model's end token ({end}).")
@@ -137,7 +174,13 @@ def wrap(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = 
         revision=revision,
         device=device,
         projections=LoraProjections(model),
+        fused=fused,
     )
+
+
+def _on_one_gpu(model: nn.Module) -> bool:
+    devices = {parameter.device for parameter in model.parameters()}
+    return len(devices) == 1 and devices.pop().type == "cuda"
 
 
 def _align(model: nn.Module) -> None:

@@ -4,16 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.engine.seeds import stream
 
 # What one more forward and backward pass costs, counted in padded tokens of the same model (measured on the small
 # model on a CPU thread). It decides how far an effective batch is split to save padding.
-PASS_COST_TOKENS = 128
+PASS_COST_TOKENS = 192
 # The most padded tokens in one pass: sixteen rows at the paper's limits.
 MAX_PASS_TOKENS = 16 * (512 + 128)
+_IMPOSSIBLE = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,10 @@ class TokenPair:
 class MicroBatch:
     """Rows of one forward and backward pass, padded to their own longest.
 
-    `rows` are their places in the effective batch; `at_target` marks the decoder positions that count, row by row,
-    and `targets` are the token ids there.
+    `at_target` are the decoder positions that count, as places in rows × longest target, row by row; `targets` are
+    the token ids there.
     """
 
-    rows: tuple[int, ...]
     input_ids: Tensor
     attention_mask: Tensor
     decoder_input_ids: Tensor
@@ -73,51 +75,53 @@ def split_by_length(
 ) -> list[list[int]]:
     """Places of `batch` grouped into passes so that padding plus passes cost least.
 
-    Rows are sorted by length and cut into runs (dynamic programming over the cuts): a run costs its rows times its
-    longest input and output, plus `pass_cost`. A run of more than `max_tokens` padded tokens is only taken where a
-    single row is that long.
+    Rows are sorted by the length of their inputs or of their outputs, whichever serves better, and cut into runs: a
+    run costs its rows times its longest input and output, plus `pass_cost`. A run of more than `max_tokens` padded
+    tokens is only taken where a single row is that long.
     """
-    order = sorted(range(len(batch)), key=lambda place: (len(batch[place].source), len(batch[place].target), place))
-    best: list[tuple[int, int]] = [(0, 0)]  # cheapest cost of the first n rows, and where its last run starts
-    for end in range(1, len(order) + 1):
-        choice: tuple[int, int] | None = None
-        longest_target = 0
-        longest_source = len(batch[order[end - 1]].source)
-        for start in range(end - 1, -1, -1):
-            longest_target = max(longest_target, len(batch[order[start]].target))
-            tokens = (end - start) * (longest_source + longest_target)
-            if tokens > max_tokens and end - start > 1:
-                break
-            cost = best[start][0] + tokens + pass_cost
-            if choice is None or cost < choice[0]:
-                choice = (cost, start)
-        if choice is None:
-            raise AssertionError("a run of one row is always possible")
-        best.append(choice)
-    runs: list[list[int]] = []
-    end = len(order)
+    lengths = np.array([(len(pair.source), len(pair.target)) for pair in batch])
+    orders = [np.lexsort((lengths[:, 1], lengths[:, 0])), np.lexsort((lengths[:, 0], lengths[:, 1]))]
+    cuts = [_cheapest_cuts(lengths[order], max_tokens=max_tokens, pass_cost=pass_cost) for order in orders]
+    best = 0 if cuts[0][0] <= cuts[1][0] else 1
+    order, ends = orders[best].tolist(), cuts[best][1]
+    return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _cheapest_cuts(lengths: NDArray[np.int64], *, max_tokens: int, pass_cost: int) -> tuple[int, list[int]]:
+    """What the best cuts of rows in this order cost, and where each run ends (dynamic programming over the ends)."""
+    sources, targets = lengths[:, 0], lengths[:, 1]
+    cost = np.zeros(len(lengths) + 1, dtype=np.int64)  # of the first n rows ...
+    starts = np.zeros(len(lengths) + 1, dtype=np.int64)  # ... and where their last run starts
+    for end in range(1, len(lengths) + 1):
+        # Neither input nor output gets shorter by adding rows, so a run of this row holds at most so many.
+        first = max(0, end - max(1, max_tokens // int(lengths[end - 1].sum())))
+        longest_source = np.maximum.accumulate(sources[first:end][::-1])[::-1]
+        longest_target = np.maximum.accumulate(targets[first:end][::-1])[::-1]
+        tokens = np.arange(end - first, 0, -1) * (longest_source + longest_target)
+        costs = cost[first:end] + tokens + pass_cost
+        costs[:-1][tokens[:-1] > max_tokens] = _IMPOSSIBLE
+        start = int(costs.argmin())
+        cost[end], starts[end] = costs[start], first + start
+    ends = []
+    end = len(lengths)
     while end:
-        start = best[end][1]
-        runs.append(order[start:end])
-        end = start
-    return runs[::-1]
+        ends.append(end)
+        end = int(starts[end])
+    return int(cost[-1]), ends[::-1]
 
 
-def micro_batch(
-    batch: Sequence[TokenPair], rows: Sequence[int], *, pad: int, start: int, device: torch.device
-) -> MicroBatch:
-    """Pad the given rows of an effective batch. `start` is the decoder's first token."""
-    chosen = [batch[row] for row in rows]
-    input_ids, attention_mask = padded([pair.source for pair in chosen], pad=pad)
-    decoder_input_ids, _ = padded([(start, *pair.target[:-1]) for pair in chosen], pad=pad)
-    _, at_target = padded([pair.target for pair in chosen], pad=pad)
+def micro_batch(pairs: Sequence[TokenPair], *, pad: int, start: int, device: torch.device) -> MicroBatch:
+    """Pad pairs to a micro-batch. `start` is the decoder's first token."""
+    input_ids, attention_mask = padded([pair.source for pair in pairs], pad=pad)
+    decoder_input_ids, _ = padded([(start, *pair.target[:-1]) for pair in pairs], pad=pad)
+    longest = decoder_input_ids.shape[1]
+    at_target = [row * longest + place for row, pair in enumerate(pairs) for place in range(len(pair.target))]
     return MicroBatch(
-        rows=tuple(rows),
         input_ids=input_ids.to(device),
         attention_mask=attention_mask.to(device),
         decoder_input_ids=decoder_input_ids.to(device),
-        at_target=at_target.bool().to(device),
-        targets=torch.tensor([token for pair in chosen for token in pair.target], device=device),
+        at_target=torch.tensor(at_target, device=device),
+        targets=torch.tensor([token for pair in pairs for token in pair.target], device=device),
     )
 
 

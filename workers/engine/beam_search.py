@@ -7,7 +7,6 @@ no better than its worst finished hypothesis. The answers are the same token for
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,12 +26,6 @@ class Steps(Protocol):
     def reorder(self, beams: Tensor) -> None: ...
 
     def keep_rows(self, rows: Sequence[int]) -> None: ...
-
-
-class RowsContext(Protocol):
-    """Makes a pass active for the given rows of the batch that was begun with."""
-
-    def __call__(self, rows: Sequence[int]) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,6 @@ def beam_search(
     pad: int,
     max_tokens: int,
     device: torch.device,
-    active: RowsContext,
 ) -> list[Hypothesis]:
     """The best hypothesis of each row, of at most `max_tokens` tokens."""
     state = _begin(rows, beams, device)
@@ -84,17 +76,16 @@ def beam_search(
     answers: dict[int, Hypothesis] = {}
     step = 0
     while present:
-        with active(present):
-            while step < max_tokens:
-                log_probabilities = decoder.advance(tokens)
-                state, tokens, origins = _step(
-                    state, log_probabilities, step=step, end=end, pad=pad, last=step + 1 == max_tokens
-                )
-                step += 1
-                still_open = int(state.open.sum())
-                if step == max_tokens or len(present) - still_open >= max(1, _LEAVE_SHARE * len(present)):
-                    break
-                decoder.reorder(origins)
+        while step < max_tokens:
+            log_probabilities = decoder.advance(tokens)
+            state, tokens, origins = _step(
+                state, log_probabilities, step=step, end=end, pad=pad, last=step + 1 == max_tokens
+            )
+            step += 1
+            still_open = int(state.open.sum())
+            if step == max_tokens or len(present) - still_open >= max(1, _LEAVE_SHARE * len(present)):
+                break
+            decoder.reorder(origins)
         leaving = [step == max_tokens or not is_open for is_open in state.open.tolist()]
         answers.update(_answers(state, present, leaving, end=end))
         staying = [place for place, leaves in enumerate(leaving) if not leaves]

@@ -5,6 +5,7 @@ does not depend on who shares the pass, on padding, on the order of calls or on 
 splitmix64 over a counter, fifteen of them an element.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,32 +38,45 @@ def _scramble(words: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DropoutRow:
-    """Whose masks a batch row takes: the adapter's seed, its step, and the row within that user's batch."""
+    """Whose masks a batch row takes: the adapter's seed, its step, the row within that user's batch, and how much."""
 
     seed: int
     step: int
     row: int
+    probability: float
 
 
 class KeyedDropout:
-    """Masks for one pass over `rows`, for projections numbered from 0."""
+    """Masks for one pass over `rows`, for projections numbered from 0.
 
-    def __init__(self, rows: Sequence[DropoutRow], *, probability: float, projections: int) -> None:
-        if not 0 < probability < 1:
-            raise ValueError("a dropout probability lies between 0 and 1")
+    `scales` are what each row's kept inputs are multiplied by (1 where nothing is dropped).
+    """
+
+    def __init__(self, rows: Sequence[DropoutRow], *, projections: int) -> None:
+        if not all(0 <= row.probability < 1 for row in rows):
+            raise ValueError("a dropout probability is at least 0 and below 1")
         # What is dropped is a whole number of the 32,768 levels; the scale undoes exactly that share.
-        dropped = min(max(round(probability * _LEVELS), 1), _LEVELS - 1)
-        self.scale = 1.0 / (1.0 - dropped / _LEVELS)
-        self._dropped = dropped
+        dropped = [min(math.ceil(row.probability * _LEVELS), _LEVELS - 1) for row in rows]
+        self.scales = [_LEVELS / (_LEVELS - levels) for levels in dropped]
+        levels = torch.tensor(dropped, dtype=torch.int16)[:, None, None]
         of_row = torch.tensor([stream_seed(row.seed, "dropout", row.step, row.row) for row in rows])
         of_projection = _scramble(torch.arange(1, projections + 1, dtype=torch.int64).mul_(_signed(_GOLDEN)))
-        self._keys = _scramble(of_projection[:, None] ^ of_row)  # [projections, rows]
+        # [projections, rows] and [rows, 1, 1], on each device that has asked for masks.
+        self._drawn_from = {torch.device("cpu"): (_scramble(of_projection[:, None] ^ of_row), levels)}
 
-    def kept(self, projection: int, *, length: int, features: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """1 where an input stays and 0 where it is dropped, shape [rows, length, features]."""
+    def kept(self, projection: int, *, length: int, features: int, device: torch.device) -> Tensor:
+        """1 where an input stays and 0 where it is dropped, bytes of shape [rows, length, features]."""
         words = -(-features // _PER_WORD)
         counter = torch.arange(length * words, dtype=torch.int64, device=device).mul_(_signed(_GOLDEN))
-        drawn = _scramble(counter + self._keys[projection].to(device)[:, None]).view(torch.int16)
+        keys, dropped = self._on(device)
+        drawn = _scramble(counter + keys[projection][:, None]).view(torch.int16)
         levels = drawn.view(-1, length, words * _PER_WORD)[..., :features] & (_LEVELS - 1)
-        # The sign of the difference, spread over all bits, is -1 where dropped: cheaper on a CPU than a comparison.
-        return ((levels - self._dropped) >> 15).to(dtype).add_(1.0)
+        # The sign of the difference, spread over all bits, is -1 where dropped: cheaper on a CPU than a comparison,
+        # and bytes multiply faster there than booleans.
+        return levels.sub_(dropped).bitwise_right_shift_(15).add_(1).to(torch.uint8)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in self._drawn_from:
+            keys, dropped = self._drawn_from[torch.device("cpu")]
+            self._drawn_from[device] = keys.to(device), dropped.to(device)
+        return self._drawn_from[device]

@@ -1,17 +1,17 @@
 """Beam search for rows of many users and of none."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from workers.engine.adapters import AdapterWeights
 from workers.engine.base_model import BaseModel
 from workers.engine.batches import padded, token_ids
 from workers.engine.beam_search import beam_search
 from workers.engine.decoding import Decoding
 from workers.engine.lora import LoraSlots
-from workers.engine.slot_cache import SlotCache
+from workers.engine.slot_cache import AdapterSource, SlotCache, SlotMetrics
 
 DEFAULT_SLOTS = 16
 MAX_ROWS = 16
@@ -23,7 +23,7 @@ class GenerationRow:
     """One prompt and whose adapter answers it (None: the base model)."""
 
     prompt: str = field(repr=False)
-    adapter: AdapterWeights | None = None
+    adapter: AdapterSource | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,27 @@ class GeneratedText:
     score: float
     input_tokens: int
     output_tokens: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of a row: its answer, or why its adapter could not be had.
+
+    `loaded` says whether the adapter had to be moved into its slot, `adapter_seconds` how long that took; the seconds
+    of its batch's beam search are shared equally among the rows.
+    """
+
+    row: int
+    outcome: GeneratedText | Exception
+    loaded: bool
+    adapter_seconds: float
+    model_seconds: float
+
+    def result(self) -> GeneratedText:
+        """The answer; raises what kept the adapter from being had."""
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
 
 
 class Generator:
@@ -54,20 +75,13 @@ class Generator:
         max_batch_tokens: int = MAX_INPUT_TOKENS_PER_BATCH,
     ) -> None:
         self.base = base
-        self._slots = slots
         self._max_rows = max_rows
         self._max_batch_tokens = max_batch_tokens
-        self._cache: SlotCache | None = None
+        self._cache = SlotCache(base.projections, slots=slots, dtype=base.adapter_dtype)
 
-    @property
-    def loads(self) -> int:
-        """How often an adapter was copied into a slot."""
-        return self._cache.loads if self._cache else 0
-
-    @property
-    def hits(self) -> int:
-        """How often an adapter was found in its slot."""
-        return self._cache.hits if self._cache else 0
+    def snapshot(self) -> SlotMetrics:
+        """What the slots hold and did."""
+        return self._cache.snapshot()
 
     def generate(
         self,
@@ -78,32 +92,75 @@ class Generator:
         max_output_tokens: int = 128,
         exact: bool = False,
     ) -> list[GeneratedText]:
-        """Answer every row, in the rows' order; deterministic.
+        """Answer every row, in the rows' order; deterministic. What keeps an adapter from being had is raised."""
+        texts: dict[int, GeneratedText] = {}
+        for answered in self.answers(
+            rows,
+            num_beams=num_beams,
+            max_input_tokens=max_input_tokens,
+            max_output_tokens=max_output_tokens,
+            exact=exact,
+        ):
+            texts[answered.row] = answered.result()
+        return [texts[row] for row in range(len(rows))]
 
-        Rows are sorted by length into batches of mixed users. `exact` runs each row alone, in slots of its own rank:
-        its bytes then do not depend on what else was asked.
+    def answers(
+        self,
+        rows: Sequence[GenerationRow],
+        *,
+        num_beams: int,
+        max_input_tokens: int,
+        max_output_tokens: int,
+        exact: bool,
+    ) -> Iterator[Answered]:
+        """Each row as soon as its batch is answered.
+
+        Rows are sorted by length into batches of mixed users, and an adapter is asked for when its batch's turn comes.
+        `exact` runs each row alone: its bytes then do not depend on what else was asked.
         """
-        base = self.base
-        prompts = token_ids(base.tokenizer, [row.prompt for row in rows], limit=max_input_tokens) if rows else []
-        results: dict[int, GeneratedText] = {}
-        with base.exclusive(), torch.inference_mode():
-            if exact:
-                batches: Iterator[list[int]] = ([index] for index in range(len(rows)))
-            else:
-                batches = self._batches(rows, prompts)
-            for batch in batches:
-                adapters = [rows[index].adapter for index in batch]
-                cache = self._exact_cache(adapters) if exact else self._shared_cache(rows)
-                answers = _answer(
-                    base,
-                    [prompts[index] for index in batch],
-                    slots=cache.slots,
-                    used=cache.place(adapters),
-                    num_beams=num_beams,
-                    max_output_tokens=max_output_tokens,
-                )
-                results.update(zip(batch, answers, strict=True))
-        return [results[index] for index in range(len(rows))]
+        prompts = token_ids(self.base.tokenizer, [row.prompt for row in rows], limit=max_input_tokens) if rows else []
+        self._cache.make_room(max((row.adapter.rank for row in rows if row.adapter is not None), default=1))
+        for batch in [[row] for row in range(len(rows))] if exact else self._batches(rows, prompts):
+            yield from self._answer_batch(
+                batch, rows, prompts, num_beams=num_beams, max_output_tokens=max_output_tokens
+            )
+
+    def _answer_batch(
+        self,
+        batch: Sequence[int],
+        rows: Sequence[GenerationRow],
+        prompts: Sequence[Sequence[int]],
+        *,
+        num_beams: int,
+        max_output_tokens: int,
+    ) -> list[Answered]:
+        with self.base.exclusive(), torch.inference_mode():
+            placed = dict(zip(batch, self._cache.place([rows[row].adapter for row in batch]), strict=True))
+            ready = [row for row in batch if placed[row].failure is None]
+            begun = time.perf_counter()
+            texts = _answer(
+                self.base,
+                [prompts[row] for row in ready],
+                slots=self._cache.slots,
+                used=[placed[row].slot for row in ready],
+                num_beams=num_beams,
+                max_output_tokens=max_output_tokens,
+            )
+            seconds = (time.perf_counter() - begun) / max(1, len(ready))
+        outcomes: dict[int, GeneratedText | Exception] = dict(zip(ready, texts, strict=True))
+        for row, place in placed.items():
+            if place.failure is not None:
+                outcomes[row] = place.failure
+        return [
+            Answered(
+                row=row,
+                outcome=outcomes[row],
+                loaded=place.loaded,
+                adapter_seconds=place.seconds,
+                model_seconds=0.0 if place.failure else seconds,
+            )
+            for row, place in placed.items()
+        ]
 
     def _batches(self, rows: Sequence[GenerationRow], prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Rows of like length together, bounded in rows, padded tokens and different adapters."""
@@ -115,7 +172,7 @@ class Generator:
             if batch and (
                 len(batch) == self._max_rows
                 or (len(batch) + 1) * len(prompts[batch[0]]) > self._max_batch_tokens
-                or len(adapters | digest) > self._slots
+                or len(adapters | digest) > self._cache.capacity
             ):
                 yield batch
                 batch, adapters = [], set()
@@ -123,17 +180,6 @@ class Generator:
             adapters |= digest
         if batch:
             yield batch
-
-    def _shared_cache(self, rows: Sequence[GenerationRow]) -> SlotCache:
-        """The slots, made anew only where a higher rank than ever before is asked for."""
-        rank = max((row.adapter.rank for row in rows if row.adapter is not None), default=1)
-        if self._cache is None or self._cache.slots.rank < rank:
-            self._cache = SlotCache(self.base.projections, slots=self._slots, rank=rank, dtype=self.base.adapter_dtype)
-        return self._cache
-
-    def _exact_cache(self, adapters: Sequence[AdapterWeights | None]) -> SlotCache:
-        rank = max((adapter.rank for adapter in adapters if adapter is not None), default=1)
-        return SlotCache(self.base.projections, slots=1, rank=rank, dtype=self.base.adapter_dtype)
 
 
 def generate(
@@ -165,10 +211,13 @@ def _answer(
     max_output_tokens: int,
 ) -> list[GeneratedText]:
     """One beam search over rows that fit together."""
+    if not prompts:
+        return []
     input_ids, mask = (part.to(base.input_device) for part in padded(prompts, pad=base.pad_token))
-    with slots.rows(used):
+    lora = slots.for_rows(used)
+    with base.projections.active(lora):
         encoded = base.model.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        decoder = Decoding(base, encoded, mask, beams=num_beams)
+        decoder = Decoding(base, encoded, mask, beams=num_beams, max_tokens=max_output_tokens, lora=lora)
     found = beam_search(
         decoder,
         rows=len(prompts),
@@ -178,7 +227,6 @@ def _answer(
         pad=base.pad_token,
         max_tokens=max_output_tokens,
         device=base.input_device,
-        active=lambda rows: slots.rows([used[row] for row in rows]),
     )
     return [
         GeneratedText(

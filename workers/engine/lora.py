@@ -14,7 +14,7 @@ bookkeeping: beam search works on batch × beams rows in batch-major order, and 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +22,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from workers.engine.adapters import AdapterWeights, lora_a_key, lora_b_key
-from workers.engine.dropout import KeyedDropout
 from workers.engine.seeds import stream
 
 TARGETS = ("k", "q", "v")
@@ -66,6 +64,7 @@ class LoraProjections:
         if not found:
             raise TypeError("the model has no q, k, v projections of T5 attention")
         self.projections = tuple(found)
+        self.place = {projection.name: place for place, projection in enumerate(found)}
 
     def detach(self) -> None:
         """Remove the hooks; the model is then exactly as it was loaded."""
@@ -82,7 +81,7 @@ class LoraProjections:
         return sum(projection.in_features + projection.out_features for projection in self.projections)
 
     @contextmanager
-    def active(self, one_pass: "_Pass") -> Iterator[None]:
+    def active(self, one_pass: "_Pass | None") -> Iterator[None]:
         if self._pass is not None:
             raise RuntimeError("a pass is already active on this base model")
         self._pass = one_pass
@@ -123,8 +122,8 @@ class LoraSlots:
         self.dtype = dtype
         self.scales = [0.0] * slots
         self.ranks = [0] * slots
-        self.a: list[Tensor] = []  # per projection [slots, rank, in]
-        self.b: list[Tensor] = []  # per projection [slots, out, rank]
+        self.a: list[Tensor]  # per projection [slots, rank, in]
+        self.b: list[Tensor]  # per projection [slots, out, rank]
         self.banks: list[Bank] = []
         self._allocate(trainable=trainable)
 
@@ -147,17 +146,29 @@ class LoraSlots:
             values = torch.zeros(self.slots, size, dtype=self.dtype, device=device)
             banks[device] = Bank(values, torch.zeros_like(values) if trainable else None)
         self.banks = list(banks.values())
-        for projection, (device, at_a, at_b) in zip(self.owner.projections, places, strict=True):
-            bank = banks[device]
-            for views, at, shape in (
-                (self.a, at_a, (self.rank, projection.in_features)),
-                (self.b, at_b, (projection.out_features, self.rank)),
-            ):
-                view = bank.values.narrow(1, at, shape[0] * shape[1]).unflatten(1, shape)
-                if bank.gradients is not None:
+        self._places = [(list(offsets).index(device), at_a, at_b) for device, at_a, at_b in places]
+        self.a, self.b = self.matrices([bank.values for bank in self.banks])
+        if trainable:
+            gradients = self.matrices([bank.gradients for bank in self.banks if bank.gradients is not None])
+            for views, gradients_of in zip((self.a, self.b), gradients, strict=True):
+                for view, gradient in zip(views, gradients_of, strict=True):
                     view.requires_grad_(True)
-                    view.grad = bank.gradients.narrow(1, at, shape[0] * shape[1]).unflatten(1, shape)
-                views.append(view)
+                    view.grad = gradient
+
+    def matrices(self, buffers: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """A [slots, rank, in] and B [slots, out, rank] of each projection, as views into one buffer a bank.
+
+        The weights themselves are such views; so are what an optimizer keeps beside them.
+        """
+        a: list[Tensor] = []
+        b: list[Tensor] = []
+        for projection, (bank, at_a, at_b) in zip(self.owner.projections, self._places, strict=True):
+            for views, at, shape in (
+                (a, at_a, (self.rank, projection.in_features)),
+                (b, at_b, (projection.out_features, self.rank)),
+            ):
+                views.append(buffers[bank].narrow(1, at, shape[0] * shape[1]).unflatten(1, shape))
+        return a, b
 
     @torch.no_grad()
     def reset(self, slot: int, *, seed: int, rank: int, alpha: float) -> None:
@@ -178,120 +189,134 @@ class LoraSlots:
             b[slot, :, : weights.rank].copy_(weights.tensors[lora_b_key(projection.name)])
 
     @torch.no_grad()
-    def read(self, slot: int) -> dict[str, Tensor]:
-        """A copy of a slot's weights by peft's names, on the CPU, without the padding."""
+    def read(self, slot: int, buffers: Sequence[Tensor] | None = None) -> dict[str, Tensor]:
+        """A copy of a slot's weights by peft's names, on the CPU, without the padding.
+
+        `buffers`, one a bank, are read in the weights' place where they are given.
+        """
         rank = self.ranks[slot]
+        stacked_a, stacked_b = (self.a, self.b) if buffers is None else self.matrices(buffers)
         tensors: dict[str, Tensor] = {}
-        for projection, a, b in zip(self.owner.projections, self.a, self.b, strict=True):
+        for projection, a, b in zip(self.owner.projections, stacked_a, stacked_b, strict=True):
             tensors[lora_a_key(projection.name)] = _copy(a[slot, :rank])
             tensors[lora_b_key(projection.name)] = _copy(b[slot, :, :rank])
         return tensors
 
+    @torch.no_grad()
+    def write(self, slot: int, tensors: Mapping[str, Tensor], buffers: Sequence[Tensor]) -> None:
+        """Copy what `read` gave for an adapter of the slot's rank back into `buffers`."""
+        rank = self.ranks[slot]
+        for projection, a, b in zip(self.owner.projections, *self.matrices(buffers), strict=True):
+            a[slot, :rank].copy_(tensors[lora_a_key(projection.name)])
+            b[slot, :, :rank].copy_(tensors[lora_b_key(projection.name)])
+
     def _occupy(self, slot: int, *, rank: int, scale: float) -> None:
-        if not 1 <= rank <= self.rank:
-            raise ValueError(f"an adapter of rank {rank} does not fit slots of rank {self.rank}")
+        self._must_fit(rank)
         for bank in self.banks:
             bank.values[slot].zero_()
         self.ranks[slot] = rank
         self.scales[slot] = scale
 
+    def _must_fit(self, rank: int) -> None:
+        if not 1 <= rank <= self.rank:
+            raise ValueError(f"an adapter of rank {rank} does not fit slots of rank {self.rank}")
+
+    def for_rows(self, used: Sequence[int | None]) -> "RowLora | None":
+        """What the adapters add where batch row i uses slot `used[i]`, or none; None where no row has an adapter."""
+        return None if all(slot is None for slot in used) else RowLora(self, used)
+
     @contextmanager
-    def rows(self, slots: Sequence[int | None], *, dropout: KeyedDropout | None = None) -> Iterator[None]:
-        """Let batch row i of every forward inside use slot `slots[i]`, or none."""
-        used = set(slots)
-        if used == {None}:
+    def rows(self, used: Sequence[int | None]) -> Iterator[None]:
+        """Let batch row i of every forward inside use slot `used[i]`, or none."""
+        with self.owner.active(self.for_rows(used)):
             yield
-            return
-        one_pass: _Pass
-        if len(used) == 1:
-            one_pass = _OneSlot(self, slot=_the_only(slots), dropout=dropout)
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedLora:
+    """The adapters' matrices of projections of one width that read the same inputs, as the rows of a batch need them.
+
+    A group is a row of the batch with its beams, or the whole batch where all rows use the same adapter. Matrices go
+    no further than the highest rank among the rows.
+    """
+
+    count: int  # projections
+    a: Tensor  # [groups, in, projections × rank], already scaled
+    b: Tensor  # [projections × groups, rank, out]
+
+    def add(self, inputs: Tensor, outputs: Tensor) -> None:
+        """Add to `outputs` [projections, tokens, out], in place, what the adapters make of `inputs` [tokens, in].
+
+        A group's tokens lie side by side.
+        """
+        groups, features, _ = self.a.shape
+        inner = torch.bmm(inputs.to(self.a).view(groups, -1, features), self.a)
+        if self.count > 1:
+            inner = inner.unflatten(2, (self.count, -1)).permute(2, 0, 1, 3).flatten(0, 1)
+        by_group = outputs.view(len(self.b), -1, outputs.shape[2])
+        if outputs.dtype == self.b.dtype:
+            by_group.baddbmm_(inner, self.b)
         else:
-            one_pass = _ManySlots(self, slots_of_rows=slots, dropout=dropout)
-        with self.owner.active(one_pass):
-            yield
+            by_group += torch.bmm(inner, self.b)
+
+    def keep_rows(self, rows: Tensor) -> "JoinedLora":
+        """Go on with these rows of the batch."""
+        if len(self.a) == 1:
+            return self
+        rows = rows.to(self.a.device)
+        kept = self.b.unflatten(0, (self.count, -1)).index_select(1, rows)
+        return JoinedLora(self.count, self.a.index_select(0, rows), kept.flatten(0, 1))
 
 
 class _Pass(ABC):
     """What the hooks add to a projection's output while it is active."""
 
-    def __init__(self, slots: LoraSlots, *, dropout: KeyedDropout | None) -> None:
+    def __init__(self, slots: LoraSlots) -> None:
         self.slots = slots
-        self.dropout = dropout
 
     @abstractmethod
     def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor: ...
 
-    def _prepared(self, index: int, inputs: Tensor) -> Tensor:
-        """The inputs in the slots' precision, with what dropout takes away set to zero (not yet rescaled)."""
-        weight = self.slots.a[index]
-        prepared = inputs.to(device=weight.device, dtype=weight.dtype)
-        if self.dropout is None:
-            return prepared
-        kept = self.dropout.kept(
-            index,
-            length=prepared.shape[1],
-            features=prepared.shape[2],
-            device=prepared.device,
-            dtype=prepared.dtype,
-        )
-        return prepared * kept
 
-
-class _OneSlot(_Pass):
-    """Every row uses the same adapter: plain matrix products."""
-
-    def __init__(self, slots: LoraSlots, *, slot: int, dropout: KeyedDropout | None) -> None:
-        super().__init__(slots, dropout=dropout)
-        self.slot = slot
-        self.scale = slots.scales[slot] * (dropout.scale if dropout else 1.0)
-
-    def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor:
-        a, b = self.slots.a[index][self.slot], self.slots.b[index][self.slot]
-        inner = functional.linear(self._prepared(index, inputs), a) * self.scale
-        return output + functional.linear(inner, b).to(output.dtype)
-
-
-@dataclass(eq=False)
-class _Gathered:
-    """A projection's matrices as the rows of one pass need them."""
-
-    a: Tensor  # [rows, in, rank], already scaled
-    b: Tensor  # [rows, rank, out]
-
-
-class _ManySlots(_Pass):
-    """Each row uses its own adapter or none: batched products over matrices gathered by row.
+class RowLora(_Pass):
+    """Each row uses its own adapter or none; matrices are gathered by row once, not in each forward.
 
     A row without an adapter borrows some slot's matrices with a scale of zero, and so adds exact zeros.
     """
 
-    def __init__(self, slots: LoraSlots, *, slots_of_rows: Sequence[int | None], dropout: KeyedDropout | None) -> None:
-        super().__init__(slots, dropout=dropout)
-        self._index = torch.tensor([0 if slot is None else slot for slot in slots_of_rows])
-        rescale = dropout.scale if dropout else 1.0
-        self._scales = torch.tensor(
-            [0.0 if slot is None else slots.scales[slot] * rescale for slot in slots_of_rows], dtype=slots.dtype
-        )
-        self._kept: dict[int, _Gathered] = {}
+    def __init__(self, slots: LoraSlots, used: Sequence[int | None]) -> None:
+        super().__init__(slots)
+        self.groups = used[:1] if len(set(used)) == 1 else used
+        self.rank = max(slots.ranks[slot] for slot in used if slot is not None)
+        self._kept: dict[int, JoinedLora] = {}
 
-    def _gathered(self, index: int) -> _Gathered:
-        """Gathered once a pass; under training each forward needs it as part of its own graph."""
-        if index in self._kept:
-            return self._kept[index]
-        a, b = self.slots.a[index], self.slots.b[index]
-        rows = self._index.to(a.device)
-        scales = self._scales.to(a.device)
-        gathered = _Gathered((a[rows] * scales[:, None, None]).transpose(1, 2), b[rows].transpose(1, 2))
-        if not (torch.is_grad_enabled() and a.requires_grad):
-            self._kept[index] = gathered
-        return gathered
+    def index(self, device: torch.device) -> Tensor:
+        """The slot of each group."""
+        return torch.tensor([slot or 0 for slot in self.groups], device=device)
+
+    def scales(self, device: torch.device) -> Tensor:
+        """The scale of each group, [groups, 1, 1]."""
+        scales = [0.0 if slot is None else self.slots.scales[slot] for slot in self.groups]
+        return torch.tensor(scales, dtype=self.slots.dtype, device=device)[:, None, None]
+
+    def matrices(self, place: int) -> tuple[Tensor, Tensor]:
+        """A [groups, rank, in], scaled, and B [groups, rank, out] of the projection at that place in the owner."""
+        a, b = self.slots.a[place], self.slots.b[place].transpose(1, 2)
+        index = self.index(a.device)
+        return a[index, : self.rank] * self.scales(a.device), b[index, : self.rank]
+
+    def joined(self, *places: int) -> JoinedLora:
+        """The matrices of projections that read the same inputs."""
+        a, b = zip(*(self.matrices(place) for place in places), strict=True)
+        if len(places) == 1:
+            return JoinedLora(1, a[0].transpose(1, 2), b[0])
+        return JoinedLora(len(places), torch.cat(a, dim=1).transpose(1, 2), torch.cat(b))
 
     def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor:
-        weights = self._gathered(index)
-        prepared = self._prepared(index, inputs)
-        by_row = prepared.reshape(len(self._index), -1, prepared.shape[-1])  # a row's beams lie side by side
-        added = torch.bmm(torch.bmm(by_row, weights.a), weights.b)
-        return output + added.view(output.shape).to(output.dtype)
+        if index not in self._kept:
+            self._kept[index] = self.joined(index)
+        self._kept[index].add(inputs.flatten(0, -2), output.view(1, -1, output.shape[-1]))
+        return output
 
 
 def _aligned(size: int) -> int:
@@ -300,10 +325,3 @@ def _aligned(size: int) -> int:
 
 def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True).contiguous()
-
-
-def _the_only(slots: Sequence[int | None]) -> int:
-    slot = slots[0]
-    if slot is None:
-        raise ValueError("the rows of this pass use no adapter")
-    return slot

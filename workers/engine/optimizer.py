@@ -1,6 +1,7 @@
 """AdamW, clipping and learning-rate schedule, each adapter's own although their weights are stacked."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ class SlotAdamW:
     """
 
     def __init__(self, slots: LoraSlots) -> None:
+        self._slots = slots
         self._banks = slots.banks
         self._first = [torch.zeros_like(bank.values) for bank in slots.banks]
         self._second = [torch.zeros_like(bank.values) for bank in slots.banks]
@@ -43,18 +45,36 @@ class SlotAdamW:
         for moments in (*self._first, *self._second):
             moments[slot].zero_()
 
+    def moments(self, slot: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Copies of the slot's first and second moments, by peft's names of the weights they belong to."""
+        return self._slots.read(slot, self._first), self._slots.read(slot, self._second)
+
+    def resume(self, slot: int, *, steps: int, first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:
+        """Go on in a slot after `steps` steps with the moments of then."""
+        self.reset(slot)
+        self._slots.write(slot, first, self._first)
+        self._slots.write(slot, second, self._second)
+        self.steps[slot] = steps
+
+    @torch.no_grad()
+    def discard(self, slot: int) -> None:
+        """Forget the gradient that a slot has accumulated."""
+        for bank in self._banks:
+            _gradients(bank)[slot].zero_()
+
     @torch.no_grad()
     def step(self, slot: int, *, learning_rate: float, hyperparameters: Hyperparameters) -> None:
         """Clip the slot's accumulated gradient by its norm, update its weights, and clear the gradient."""
         gradients = [_gradients(bank)[slot] for bank in self._banks]
-        squares = [torch.dot(gradient, gradient).cpu() for gradient in gradients]
-        norm = float(torch.stack(squares).sum().sqrt())
-        clip = min(1.0, hyperparameters.max_grad_norm / (norm + _CLIP_EPSILON))
+        squares = [torch.dot(gradient, gradient).to(gradients[0].device) for gradient in gradients]
+        norm = torch.stack(squares).sum().sqrt_()
+        # On the device throughout: reading the norm would make a GPU wait for each slot in turn.
+        clip = (hyperparameters.max_grad_norm / (norm + _CLIP_EPSILON)).clamp_(max=1.0)
         self.steps[slot] += 1
         correction_1 = 1.0 - BETA_1 ** self.steps[slot]
         correction_2 = math.sqrt(1.0 - BETA_2 ** self.steps[slot])
         for bank, first, second, gradient in zip(self._banks, self._first, self._second, gradients, strict=True):
-            gradient.mul_(clip)
+            gradient.mul_(clip.to(gradient.device))
             values, mean, square = bank.values[slot], first[slot], second[slot]
             values.mul_(1.0 - learning_rate * hyperparameters.weight_decay)
             mean.lerp_(gradient, 1.0 - BETA_1)

@@ -1,8 +1,15 @@
-"""Training one user's adapter (LaMP reference §6)."""
+"""Training adapters, many users in one pass or one alone (LaMP reference §6).
+
+Each user's optimizer step sees exactly that user's batch; passes of the base model are filled with rows of all users
+and sorted by length. What is one user's own (order of the pairs, dropout, schedule, moments, clipping) is kept by the
+user's slot and seed, so an adapter does not depend on who shared its passes beyond the last digits of its sums.
+"""
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -11,19 +18,23 @@ from torch import Tensor
 from workers.engine.adapters import AdapterWeights, adapter_weights
 from workers.engine.base_model import BaseModel
 from workers.engine.batches import (
+    MAX_PASS_TOKENS,
     MicroBatch,
     TokenPair,
-    effective_batches,
+    epoch_order,
     micro_batch,
     split_by_length,
     tokenize_pairs,
 )
+from workers.engine.checkpoints import Checkpoint
 from workers.engine.dropout import DropoutRow, KeyedDropout
 from workers.engine.hyperparameters import Hyperparameters
 from workers.engine.lora import LoraSlots
+from workers.engine.lora_training import training_rows
 from workers.engine.optimizer import SlotAdamW, linear_schedule
-from workers.engine.token_loss import summed_token_loss
+from workers.engine.token_loss import token_losses
 
+DEFAULT_TRAINING_SLOTS = 16
 OnStep = Callable[[int, int, float], None]
 
 
@@ -34,10 +45,20 @@ class TrainingDiverged(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedAdapter:
-    """What training gives: float32 weights by peft's names, and how it went.
+class TrainingRequest:
+    """One user's adapter to be: (input, output) pairs in training order, settings, and the seed of all its chances."""
 
-    `loss_curve` is the token mean of each optimizer step in nats; `seconds` is wall-clock time.
+    pairs: Sequence[tuple[str, str]] = field(repr=False)
+    hyperparameters: Hyperparameters
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedAdapter:
+    """What training gives: weights by peft's names in the optimizer's precision, and how it went.
+
+    `loss_curve` is the token mean of each optimizer step in nats; `seconds` is the adapter's share of the wall-clock
+    time of its passes.
     """
 
     weights: dict[str, Tensor] = field(repr=False)
@@ -51,6 +72,245 @@ class TrainedAdapter:
         return adapter_weights(self.weights, rank=self.hyperparameters.rank, alpha=self.hyperparameters.alpha)
 
 
+class Learner:
+    """One user's training on its way, in a slot of an `AdapterTrainer`, which alone moves it on.
+
+    `done` of `total` optimizer steps are made; `loss_curve` has a value for each; `seconds` is its share so far. One
+    that has `diverged` makes no further step.
+    """
+
+    def __init__(self, request: TrainingRequest, tokens: Sequence[TokenPair], *, slot: int) -> None:
+        self.request = request
+        self.total = total_steps(len(tokens), request.hyperparameters)
+        self.loss_curve: list[float] = []
+        self.seconds = 0.0
+        self.diverged = False
+        self.slot = slot
+        self._tokens = tokens
+        self._order: tuple[int, list[int]] | None = None
+
+    @property
+    def done(self) -> int:
+        return len(self.loss_curve)
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
+
+    @property
+    def running(self) -> bool:
+        return not self.finished and not self.diverged
+
+    def batch(self) -> list[TokenPair]:
+        """The pairs of the next optimizer step; an epoch's last batch may be smaller."""
+        size = self.request.hyperparameters.batch_size
+        epoch, place = divmod(self.done, math.ceil(len(self._tokens) / size))
+        if self._order is None or self._order[0] != epoch:
+            self._order = (epoch, epoch_order(len(self._tokens), seed=self.request.seed, epoch=epoch))
+        return [self._tokens[index] for index in self._order[1][place * size : (place + 1) * size]]
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next optimizer step."""
+        hyperparameters = self.request.hyperparameters
+        factor = linear_schedule(self.done, total=self.total, warmup_ratio=hyperparameters.warmup_ratio)
+        return hyperparameters.learning_rate * factor
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A pair in a learner's batch; `share` is what each of its target tokens counts in the batch's mean."""
+
+    learner: Learner
+    place: int
+    pair: TokenPair
+    share: float
+
+
+class AdapterTrainer:
+    """Trains up to `slots` adapters beside one base model, a step of each at a time.
+
+    Slots are preallocated and filled in place: whenever one is free another user may start, whatever step the others
+    are at. Where memory runs out, passes are made half as large (`pass_tokens`), and where the slots themselves do
+    not fit, there are half as many (`slots`); neither changes what is learned.
+
+    Args:
+        slots: how many users share the passes; 1 is exact mode, where bytes depend on nothing but the request.
+        rank: the highest rank that fits a slot; smaller ones are padded.
+        pass_tokens: the most padded tokens of one forward and backward pass.
+        gradient_checkpointing: keep less of a pass and compute it again on the way back.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        *,
+        slots: int,
+        rank: int,
+        pass_tokens: int = MAX_PASS_TOKENS,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        self.base = base
+        self.rank = rank
+        self.pass_tokens = pass_tokens
+        self._recompute = gradient_checkpointing
+        self._stack, self._optimizer = _allocate(base, slots=slots, rank=rank)
+        self.slots = self._stack.slots
+        self._learners: dict[int, Learner] = {}
+
+    @property
+    def free(self) -> int:
+        """Empty slots."""
+        return self.slots - len(self._learners)
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """Everyone in a slot, in the order in which they were started."""
+        return tuple(self._learners.values())
+
+    def start(self, request: TrainingRequest, *, checkpoint: Checkpoint | None = None) -> Learner:
+        """Put an adapter into a free slot, new or as `checkpoint` left it.
+
+        Raises ValueError: there are no pairs, no free slot, or the rank is above the slots'.
+        """
+        hyperparameters = request.hyperparameters
+        if not request.pairs:
+            raise ValueError("an adapter needs at least one training pair")
+        if not self.free:
+            raise ValueError("every slot is taken")
+        slot = next(slot for slot in range(self.slots) if slot not in self._learners)
+        tokens = tokenize_pairs(
+            self.base.tokenizer,
+            request.pairs,
+            max_input_tokens=hyperparameters.max_input_tokens,
+            max_output_tokens=hyperparameters.max_output_tokens,
+        )
+        learner = Learner(request, tokens, slot=slot)
+        self._optimizer.reset(slot)
+        if checkpoint is None:
+            self._stack.reset(slot, seed=request.seed, rank=hyperparameters.rank, alpha=hyperparameters.alpha)
+        else:
+            self._resume(learner, checkpoint)
+        self._learners[slot] = learner
+        return learner
+
+    def _resume(self, learner: Learner, checkpoint: Checkpoint) -> None:
+        if not 0 <= checkpoint.done <= learner.total:
+            raise ValueError("the checkpoint is further than the training goes")
+        hyperparameters = learner.request.hyperparameters
+        rank, alpha = hyperparameters.rank, hyperparameters.alpha
+        self._stack.load(learner.slot, AdapterWeights(tensors=checkpoint.weights, rank=rank, alpha=alpha, digest=""))
+        self._optimizer.resume(
+            learner.slot, steps=checkpoint.done, first=checkpoint.first_moments, second=checkpoint.second_moments
+        )
+        learner.loss_curve.extend(checkpoint.loss_curve)
+        learner.seconds = checkpoint.seconds
+
+    def step(self) -> None:
+        """Make one optimizer step of every running learner.
+
+        Raises torch.OutOfMemoryError where not even a single row fits.
+        """
+        running = [learner for learner in self._learners.values() if learner.running]
+        if not running:
+            return
+        begun = time.perf_counter()
+        rows = [row for learner in running for row in _rows(learner)]
+        with self.base.exclusive():
+            losses = self._accumulate(running, rows)
+            for learner, loss in zip(running, losses, strict=True):
+                if not math.isfinite(loss):
+                    learner.diverged = True
+                    self._optimizer.discard(learner.slot)
+                    continue
+                self._optimizer.step(
+                    learner.slot,
+                    learning_rate=learner.learning_rate,
+                    hyperparameters=learner.request.hyperparameters,
+                )
+                learner.loss_curve.append(loss)
+        _share_time(rows, time.perf_counter() - begun)
+
+    def finish(self, learner: Learner) -> TrainedAdapter:
+        """Take the trained adapter out of its slot.
+
+        Raises TrainingDiverged: its loss stopped being finite; the slot is free all the same.
+        """
+        weights = self._stack.read(learner.slot)
+        self.drop(learner)
+        if learner.diverged or not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+            raise TrainingDiverged(f"the loss is not finite at step {learner.done + 1} of {learner.total}")
+        return TrainedAdapter(
+            weights=weights,
+            hyperparameters=learner.request.hyperparameters,
+            loss_curve=learner.loss_curve,
+            steps=learner.done,
+            seconds=learner.seconds,
+        )
+
+    def drop(self, learner: Learner) -> None:
+        """Free a learner's slot, however far it is."""
+        if self._learners.get(learner.slot) is not learner:
+            raise ValueError("this learner has no slot here")
+        del self._learners[learner.slot]
+
+    def checkpoint(self, learner: Learner) -> Checkpoint:
+        """A copy of all that `start` needs to go on from here."""
+        first, second = self._optimizer.moments(learner.slot)
+        return Checkpoint(
+            weights=self._stack.read(learner.slot),
+            first_moments=first,
+            second_moments=second,
+            done=learner.done,
+            loss_curve=list(learner.loss_curve),
+            seconds=learner.seconds,
+        )
+
+    def _accumulate(self, running: Sequence[Learner], rows: Sequence[_Row]) -> list[float]:
+        """Add the gradient of each learner's token mean to its slot; return those means."""
+        while True:
+            passes = split_by_length([row.pair for row in rows], max_tokens=self.pass_tokens)
+            losses = self._all_passes(running, [[rows[index] for index in chosen] for chosen in passes])
+            if losses is not None:
+                return losses
+            # What some passes have added already is added again: masks and batches are functions of the step.
+            for learner in running:
+                self._optimizer.discard(learner.slot)
+            self.pass_tokens = max(1, self.pass_tokens // 2)
+
+    def _all_passes(self, running: Sequence[Learner], passes: Sequence[Sequence[_Row]]) -> list[float] | None:
+        """The learners' mean losses; None where memory ran out in a pass that can be made smaller."""
+        place = {learner.slot: index for index, learner in enumerate(running)}
+        parts: list[Tensor] = []
+        for rows in passes:
+            try:
+                parts.append(self._one_pass(rows, place))
+            except torch.OutOfMemoryError:
+                if len(rows) == 1:
+                    raise
+                return None
+        summed: list[float] = torch.stack(parts).sum(dim=0).tolist()
+        return summed
+
+    def _one_pass(self, rows: Sequence[_Row], place: dict[int, int]) -> Tensor:
+        """One forward and backward pass; returns what it adds to each running learner's mean loss."""
+        base = self.base
+        part = micro_batch(
+            [row.pair for row in rows], pad=base.pad_token, start=base.start_token, device=base.input_device
+        )
+        dropout = _dropout(rows, projections=len(base.projections.projections))
+        used = [row.learner.slot for row in rows]
+        shares = [row.share for row in rows for _ in row.pair.target]
+        owners = [place[row.learner.slot] for row in rows for _ in row.pair.target]
+        recomputing = base.recomputing() if self._recompute else nullcontext()
+        with torch.enable_grad(), recomputing, training_rows(self._stack, used, dropout=dropout):
+            total, losses = weighted_loss(base, part, shares=torch.tensor(shares, dtype=base.adapter_dtype))
+            total.backward()
+        owner = torch.tensor(owners, device=losses.device)
+        share = torch.tensor(shares, dtype=losses.dtype, device=losses.device)
+        return losses.new_zeros(len(place)).index_add_(0, owner, losses * share)
+
+
 def train_adapter(
     base: BaseModel,
     *,
@@ -58,40 +318,53 @@ def train_adapter(
     hyperparameters: Hyperparameters,
     seed: int,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainedAdapter:
     """Train a LoRA adapter on one user's (input, output) pairs, alone in its passes (exact mode).
 
     The same base, pairs, hyperparameters and seed give the same bytes on the same machine and thread count, whatever
-    ran before in this process. The base model is frozen and in evaluation mode throughout; of its own dropout
-    nothing is active (docs/decisions/0004-engine.md). An exception of `on_step(done, total, loss)` ends the training.
+    ran before in this process, and whether or not it went on from a checkpoint. The base model is frozen and in
+    evaluation mode throughout; of its own dropout nothing is active (docs/decisions/0004-engine.md). An exception of
+    `on_step(done, total, loss)` ends the training.
 
     Raises:
         ValueError: there are no pairs.
         TrainingDiverged: the loss stops being finite; a smaller learning rate may help.
     """
-    if not pairs:
-        raise ValueError("an adapter needs at least one training pair")
-    begun = time.perf_counter()
-    tokens = tokenize_pairs(
-        base.tokenizer,
-        pairs,
-        max_input_tokens=hyperparameters.max_input_tokens,
-        max_output_tokens=hyperparameters.max_output_tokens,
-    )
-    with base.exclusive():
-        slots = LoraSlots(
-            base.projections, slots=1, rank=hyperparameters.rank, trainable=True, dtype=base.adapter_dtype
-        )
-        slots.reset(0, seed=seed, rank=hyperparameters.rank, alpha=hyperparameters.alpha)
-        curve = _train(base, slots, tokens, hyperparameters, seed=seed, on_step=on_step)
-        weights = slots.read(0)
-    return TrainedAdapter(
-        weights=weights,
-        hyperparameters=hyperparameters,
-        loss_curve=curve,
-        steps=len(curve),
-        seconds=time.perf_counter() - begun,
-    )
+    trainer = AdapterTrainer(base, slots=1, rank=hyperparameters.rank)
+    learner = trainer.start(TrainingRequest(pairs, hyperparameters, seed), checkpoint=checkpoint)
+    while learner.running:
+        trainer.step()
+        if on_step is not None and not learner.diverged:
+            on_step(learner.done, learner.total, learner.loss_curve[-1])
+    return trainer.finish(learner)
+
+
+def train_adapters(
+    base: BaseModel, requests: Sequence[TrainingRequest], *, slots: int = DEFAULT_TRAINING_SLOTS
+) -> list[TrainedAdapter]:
+    """Train many users' adapters, `slots` of them in one pass, the next as soon as one has ended; in their order.
+
+    Each agrees with `train_adapter` of the same request within 1e-5 in float32.
+
+    Raises what `train_adapter` raises, for the first adapter that fails.
+    """
+    if not requests:
+        return []
+    rank = max(request.hyperparameters.rank for request in requests)
+    trainer = AdapterTrainer(base, slots=min(slots, len(requests)), rank=rank)
+    # Long trainings first, so that none is left to run alone at the end.
+    waiting = deque(sorted(range(len(requests)), key=lambda index: -_length(requests[index])))
+    running: dict[int, Learner] = {}
+    trained: dict[int, TrainedAdapter] = {}
+    while waiting or running:
+        while waiting and trainer.free:
+            index = waiting.popleft()
+            running[index] = trainer.start(requests[index])
+        trainer.step()
+        for index in [index for index, learner in running.items() if not learner.running]:
+            trained[index] = trainer.finish(running.pop(index))
+    return [trained[index] for index in range(len(requests))]
 
 
 def total_steps(count: int, hyperparameters: Hyperparameters) -> int:
@@ -99,62 +372,8 @@ def total_steps(count: int, hyperparameters: Hyperparameters) -> int:
     return hyperparameters.epochs * math.ceil(count / hyperparameters.batch_size)
 
 
-def _train(
-    base: BaseModel,
-    slots: LoraSlots,
-    tokens: Sequence[TokenPair],
-    hyperparameters: Hyperparameters,
-    *,
-    seed: int,
-    on_step: OnStep | None,
-) -> list[float]:
-    optimizer = SlotAdamW(slots)
-    total = total_steps(len(tokens), hyperparameters)
-    curve: list[float] = []
-    for epoch in range(hyperparameters.epochs):
-        for chosen in effective_batches(len(tokens), size=hyperparameters.batch_size, seed=seed, epoch=epoch):
-            step = len(curve)
-            loss = _accumulate(base, slots, [tokens[index] for index in chosen], hyperparameters, seed=seed, step=step)
-            if not math.isfinite(loss):
-                raise TrainingDiverged(f"the loss is not finite at step {step + 1} of {total}")
-            factor = linear_schedule(step, total=total, warmup_ratio=hyperparameters.warmup_ratio)
-            optimizer.step(0, learning_rate=hyperparameters.learning_rate * factor, hyperparameters=hyperparameters)
-            curve.append(loss)
-            if on_step is not None:
-                on_step(len(curve), total, loss)
-    return curve
-
-
-def _accumulate(
-    base: BaseModel,
-    slots: LoraSlots,
-    batch: Sequence[TokenPair],
-    hyperparameters: Hyperparameters,
-    *,
-    seed: int,
-    step: int,
-) -> float:
-    """Add the gradient of the effective batch's token mean to the slot; return that mean."""
-    count = sum(len(pair.target) for pair in batch)
-    summed = 0.0
-    for rows in split_by_length(batch):
-        part = micro_batch(batch, rows, pad=base.pad_token, start=base.start_token, device=base.input_device)
-        dropout = None
-        if hyperparameters.dropout > 0:
-            dropout = KeyedDropout(
-                [DropoutRow(seed=seed, step=step, row=row) for row in rows],
-                probability=hyperparameters.dropout,
-                projections=len(base.projections.projections),
-            )
-        with torch.enable_grad(), slots.rows([0] * len(rows), dropout=dropout):
-            loss = summed_loss(base, part)
-            (loss / count).backward()
-        summed += loss.item()
-    return summed / count
-
-
-def summed_loss(base: BaseModel, part: MicroBatch) -> Tensor:
-    """The summed loss of a micro-batch; logits are made at target positions only."""
+def weighted_loss(base: BaseModel, part: MicroBatch, *, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """The target tokens' losses summed by their shares, and the losses; logits are made at target positions only."""
     encoded = base.model.encoder(input_ids=part.input_ids, attention_mask=part.attention_mask)
     decoded = base.model.decoder(
         input_ids=part.decoder_input_ids,
@@ -162,6 +381,57 @@ def summed_loss(base: BaseModel, part: MicroBatch) -> Tensor:
         encoder_attention_mask=part.attention_mask,
         use_cache=False,
     )
-    hidden = decoded.last_hidden_state[part.at_target] * base.output_scale
+    states = decoded.last_hidden_state
+    hidden = states.flatten(0, 1)[part.at_target.to(states.device)] * base.output_scale
     head = base.model.lm_head.weight
-    return summed_token_loss(hidden.to(head.device), output_layer=head, targets=part.targets.to(head.device))
+    return token_losses(
+        hidden.to(head.device),
+        output_layer=head,
+        targets=part.targets.to(head.device),
+        shares=shares.to(head.device),
+    )
+
+
+def _allocate(base: BaseModel, *, slots: int, rank: int) -> tuple[LoraSlots, SlotAdamW]:
+    """As many trainable slots as there is memory for, `slots` of them or a half, a quarter …"""
+    while True:
+        try:
+            stack = LoraSlots(base.projections, slots=slots, rank=rank, trainable=True, dtype=base.adapter_dtype)
+            return stack, SlotAdamW(stack)
+        except torch.OutOfMemoryError:
+            if slots == 1:
+                raise
+        slots //= 2
+
+
+def _rows(learner: Learner) -> list[_Row]:
+    batch = learner.batch()
+    share = 1 / sum(len(pair.target) for pair in batch)
+    return [_Row(learner, place, pair, share) for place, pair in enumerate(batch)]
+
+
+def _dropout(rows: Sequence[_Row], *, projections: int) -> KeyedDropout | None:
+    masks = [
+        DropoutRow(
+            seed=row.learner.request.seed,
+            step=row.learner.done,
+            row=row.place,
+            probability=row.learner.request.hyperparameters.dropout,
+        )
+        for row in rows
+    ]
+    if not any(mask.probability for mask in masks):
+        return None
+    return KeyedDropout(masks, projections=projections)
+
+
+def _share_time(rows: Sequence[_Row], seconds: float) -> None:
+    """Let each learner's `seconds` grow by what its tokens had of the step."""
+    tokens = [len(row.pair.source) + len(row.pair.target) for row in rows]
+    total = sum(tokens)
+    for row, count in zip(rows, tokens, strict=True):
+        row.learner.seconds += seconds * count / total
+
+
+def _length(request: TrainingRequest) -> int:
+    return total_steps(len(request.pairs), request.hyperparameters)

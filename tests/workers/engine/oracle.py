@@ -10,8 +10,11 @@ from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
 from tests.workers.engine.models import words_tokenizer
+from workers.engine.base_model import BaseModel
 from workers.engine.batches import effective_batches
 from workers.engine.hyperparameters import Hyperparameters
+from workers.engine.lora import LoraSlots
+from workers.engine.training import TrainingRequest
 
 
 def peft_model(model: Any, hyperparameters: Hyperparameters, weights: Mapping[str, Tensor]) -> PeftModel:
@@ -70,3 +73,20 @@ def train(
             schedule.step()
             losses.append(loss.item())
     return losses
+
+
+def first_batch(request: TrainingRequest) -> list[tuple[str, str]]:
+    """The pairs of a request's first optimizer step, in the engine's order."""
+    size = request.hyperparameters.batch_size
+    return [
+        request.pairs[index]
+        for index in next(effective_batches(len(request.pairs), size=size, seed=request.seed, epoch=0))
+    ]
+
+
+def start_of(base: BaseModel, request: TrainingRequest) -> dict[str, Tensor]:
+    """What an adapter is before its first step."""
+    hyperparameters = request.hyperparameters
+    slots = LoraSlots(base.projections, slots=1, rank=hyperparameters.rank, dtype=base.adapter_dtype)
+    slots.reset(0, seed=request.seed, rank=hyperparameters.rank, alpha=hyperparameters.alpha)
+    return slots.read(0)

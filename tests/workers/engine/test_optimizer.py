@@ -10,7 +10,7 @@ from workers.engine import token_loss
 from workers.engine.hyperparameters import Hyperparameters
 from workers.engine.lora import LoraSlots
 from workers.engine.optimizer import SlotAdamW, linear_schedule
-from workers.engine.token_loss import summed_token_loss
+from workers.engine.token_loss import token_losses
 
 
 @pytest.mark.parametrize("total", [1, 2, 19, 20, 21, 100])
@@ -73,11 +73,13 @@ def test_the_loss_and_its_gradient_are_those_of_cross_entropy(monkeypatch, chunk
     hidden = torch.randn(7, 5, generator=source, dtype=torch.float64, requires_grad=True)
     layer = torch.randn(11, 5, generator=source, dtype=torch.float64)
     targets = torch.tensor([0, 10, 3, 3, 5, 9, 1])
-    expected = functional.cross_entropy(hidden @ layer.T, targets, reduction="sum")
-    (by_torch,) = torch.autograd.grad(expected / 3, hidden)
-    found = summed_token_loss(hidden, output_layer=layer, targets=targets)
-    (ours,) = torch.autograd.grad(found / 3, hidden)
-    assert torch.allclose(found, expected, atol=1e-12)
+    shares = torch.rand(7, generator=source, dtype=torch.float64)
+    expected = functional.cross_entropy(hidden @ layer.T, targets, reduction="none")
+    (by_torch,) = torch.autograd.grad((expected * shares).sum() / 3, hidden)
+    total, losses = token_losses(hidden, output_layer=layer, targets=targets, shares=shares)
+    (ours,) = torch.autograd.grad(total / 3, hidden)
+    assert torch.allclose(losses, expected, atol=1e-12)
+    assert torch.allclose(total, (expected * shares).sum(), atol=1e-12)
     assert torch.allclose(ours, by_torch, atol=1e-12)
 
 

@@ -78,7 +78,7 @@ class Command(BaseCommand):
             choices=("float32", "bfloat16"),
             help="of the base model (default: float32 on a CPU)",
         )
-        parser.add_argument("--exact", action="store_true", help="one row a pass: byte-reproducible, slower")
+        parser.add_argument("--exact", action="store_true", help="one user or row a pass: byte-reproducible, slower")
         parser.add_argument("--reference", action="store_true", help="show the paper's published numbers beside")
         parser.add_argument("--json", type=Path, dest="json_path", help="also write the table to this file")
         parser.add_argument("--workers", type=int, default=2, help="processes to start where no worker is running")

@@ -21,7 +21,7 @@ from embedded import defaults, ports, stack
 from embedded.errors import StackError
 from jobs import selectors
 from jobs.kinds import QUEUES
-from jobs.local import beat_command, stop_seconds, worker_command
+from jobs.local import beat_command, model_pool, stop_seconds, worker_command
 from workers.serving import Part, PartKeepsEnding, Parts
 
 _START_SECONDS = 120.0
@@ -98,8 +98,7 @@ class Command(BaseCommand):
 
     def _parts(self, host: str, port: int, options: dict[str, Any]) -> list[Part]:
         bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        # CUDA cannot be used in a forked process, so a GPU's worker does its work itself, one process a GPU.
-        on_gpu = str(settings.MODEL_DEVICE).startswith("cuda")
+        pool = model_pool(settings.MODEL_DEVICE)
         name = f"serve-{os.getpid()}"
         return [
             Part(
@@ -117,8 +116,8 @@ class Command(BaseCommand):
                 "worker-model",
                 worker_command(
                     queues=["model"],
-                    concurrency=1 if on_gpu else options["model_workers"],
-                    pool="solo" if on_gpu else "prefork",
+                    concurrency=1 if pool == "solo" else options["model_workers"],
+                    pool=pool,
                     name=f"{name}-model",
                 ),
             ),

@@ -1,0 +1,25 @@
+"""Where adapters and unfinished trainings lie in the object store: spread by hash, and named by no person."""
+
+from typing import Final
+
+ADAPTERS: Final = "adapters"
+CHECKPOINTS: Final = "checkpoints"
+
+
+def adapter_prefix(*, identity: str, digest: str) -> str:
+    """An adapter's files: by their content too, so that no other training can overwrite them."""
+    return f"{ADAPTERS}/{identity[:2]}/{identity}/{digest}/"
+
+
+def checkpoint_prefix(*, identity: str) -> str:
+    """All that is kept of trainings of that adapter while they are under way."""
+    return f"{CHECKPOINTS}/{identity[:2]}/{identity}/"
+
+
+def identity_of(key: str) -> str:
+    """The adapter that an object belongs to.
+
+    >>> identity_of(checkpoint_prefix(identity="ab12") + "000000003-c4")
+    'ab12'
+    """
+    return key.split("/")[2]
