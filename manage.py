@@ -29,6 +29,16 @@ _EMBEDDED_REMEDY = "The embedded server has gone away: run the same command agai
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        _run()
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+def _run() -> None:
     if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and not {"-h", "--help"} & set(sys.argv):
         _ensure_servers()
         if not os.environ.get("DATABASE_URL") and sys.argv[1] not in OF_MIGRATIONS:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import AutoTokenizer
 
 from benchmarks.figures import Figure
+from benchmarks.random_models import random_t5
 from benchmarks.workloads import PairLength, lamp_7_users, texts
 from training_app.costs.flops import training_flops
 from training_app.costs.lengths import TrainingWork, work_of_user
@@ -135,20 +136,5 @@ def _alone(base: BaseModel, request: TrainingRequest) -> object:
 
 def _flan_t5_small() -> BaseModel:
     """flan-t5-small's shape with random weights; the small model's tokenizer, whose tokens are among its own."""
-    shape = PUBLISHED["google/flan-t5-small"]
-    config = T5Config(
-        d_model=shape.d_model,
-        d_kv=shape.d_kv,
-        d_ff=shape.d_ff,
-        num_heads=shape.num_heads,
-        num_layers=shape.num_layers,
-        num_decoder_layers=shape.num_decoder_layers,
-        vocab_size=shape.vocab_size,
-        feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
-        decoder_start_token_id=0,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = T5ForConditionalGeneration(config)
+    model = random_t5(PUBLISHED["google/flan-t5-small"])
     return wrap(model, AutoTokenizer.from_pretrained(SMALL_T5), name="flan-t5-small's shape", revision="seed-0")

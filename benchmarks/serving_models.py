@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
+from benchmarks.random_models import random_t5
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
 from lamp.synthetic.population import people
+from training_app.costs.shapes import PUBLISHED
 from workers.engine.adapters import AdapterWeights, adapter_weights
 from workers.engine.base_model import BaseModel, load_base_model, wrap
 from workers.engine.generation import GenerationRow
@@ -27,7 +29,6 @@ LITTLE = Hyperparameters(rank=8, alpha=16, epochs=3, learning_rate=3e-3)
 # Answers are about 30 tokens long; one that runs on is cut here, sooner than LaMP's limit, to keep the baselines quick.
 SMALL_OUTPUT_TOKENS = 48
 # The larger model's shape, and its prompts' lengths in tokens.
-FLAN_T5_SMALL = {"d_model": 512, "d_ff": 1024, "d_kv": 64, "num_heads": 6, "num_layers": 8, "vocab_size": 32128}
 RANDOM_INPUT_TOKENS = (25, 45)
 RANDOM_OUTPUT_TOKENS = 8
 
@@ -59,25 +60,17 @@ def small_workload(users: int) -> Workload:
 
 def flan_t5_small_workload(users: int) -> Workload:
     """Random weights in flan-t5-small's shape, random adapters that change every answer, and made-up prompts."""
-    config = T5Config(
-        **FLAN_T5_SMALL, feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = T5ForConditionalGeneration(config).eval()
-    base = wrap(model, _tokenizer(config.vocab_size), name="random", revision="0")
+    shape = PUBLISHED["google/flan-t5-small"]
+    base = wrap(random_t5(shape), _tokenizer(shape.vocab_size), name="random", revision="0")
     draw = random.Random(0)
     rows = [
         GenerationRow(
-            " ".join(f"w{draw.randrange(config.vocab_size - 3)}" for _ in range(draw.randint(*RANDOM_INPUT_TOKENS))),
+            " ".join(f"w{draw.randrange(shape.vocab_size - 3)}" for _ in range(draw.randint(*RANDOM_INPUT_TOKENS))),
             _random_adapter(base, user),
         )
         for user in range(users)
     ]
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        theirs = T5ForConditionalGeneration(config).eval()
-    return Workload("512", base, rows, RANDOM_OUTPUT_TOKENS, _in_peft(theirs, rows))
+    return Workload("512", base, rows, RANDOM_OUTPUT_TOKENS, _in_peft(random_t5(shape), rows))
 
 
 def _random_adapter(base: BaseModel, seed: int) -> AdapterWeights:

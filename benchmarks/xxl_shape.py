@@ -30,9 +30,10 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from benchmarks.figures import Figure
+from benchmarks.random_models import config_of
 from benchmarks.workloads import PairLength, lamp_7_users, texts
 from training_app.costs.flops import training_flops
 from training_app.costs.lengths import sums_of
@@ -210,21 +211,9 @@ def _drawn(words: Words, draw: Random, *, most: int) -> int:
 
 def random_model(shape: ModelShape, *, dtype: torch.dtype, device: str, tokenizer: Any) -> T5ForConditionalGeneration:
     """A T5 of that shape made on the device itself, without a copy anywhere else; no dropout of its own."""
-    config = T5Config(
-        d_model=shape.d_model,
-        d_kv=shape.d_kv,
-        d_ff=shape.d_ff,
-        num_heads=shape.num_heads,
-        num_layers=shape.num_layers,
-        num_decoder_layers=shape.num_decoder_layers,
-        vocab_size=shape.vocab_size,
-        feed_forward_proj="gated-gelu" if shape.gated else "relu",
-        tie_word_embeddings=shape.tied,
-        dropout_rate=0.0,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )
+    config = config_of(shape)
+    config.eos_token_id = tokenizer.eos_token_id
+    config.pad_token_id = config.decoder_start_token_id = tokenizer.pad_token_id
     with torch.device("meta"):
         model = T5ForConditionalGeneration(config)
     model = model.to(dtype).to_empty(device=device)

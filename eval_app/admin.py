@@ -44,10 +44,27 @@ class ExperimentAdmin(ReadOnlyAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ["id", "split", "family", "retriever", "rank", "seed", "state", "question_count", "finished_at"]
-    list_filter = ["state", "family", "retriever", "rank", "split__task"]
+    list_display = [
+        "id",
+        "split",
+        "family",
+        "retriever",
+        "rank",
+        "exact",
+        "adapter_dtype",
+        "seed",
+        "state",
+        "question_count",
+        "finished_at",
+    ]
+    list_filter = ["state", "family", "retriever", "rank", "adapter_dtype", "split__task"]
     search_fields = ["=identity", "=id"]
     list_select_related = ["split"]
+
+    @admin.display(boolean=True)
+    def exact(self, run: Run) -> bool:
+        """Whether no row shared a pass."""
+        return bool(run.parameters.get("exact"))
 
 
 @admin.register(UserImprovement)

@@ -23,3 +23,12 @@ def identity_of(key: str) -> str:
     'ab12'
     """
     return key.split("/")[2]
+
+
+def is_of_adapter(key: str) -> bool:
+    """Whether an object lies where one of an adapter does: below a folder of its identity.
+
+    >>> is_of_adapter("checkpoints/notes.txt")
+    False
+    """
+    return key.count("/") >= 3

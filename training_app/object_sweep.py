@@ -7,18 +7,28 @@ nor have those of erased end users. A withdrawn adapter's files are of no use.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.db import connection
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
+from jobs import errors
 from jobs.models import UNFINISHED, Job
 from training_app.adapters import job_key, sources_stand
 from training_app.models import Adapter
-from training_app.object_keys import ADAPTERS, CHECKPOINTS, adapter_prefix, checkpoint_prefix, identity_of
+from training_app.object_keys import (
+    ADAPTERS,
+    CHECKPOINTS,
+    adapter_prefix,
+    checkpoint_prefix,
+    identity_of,
+    is_of_adapter,
+)
 from users_app.selectors import end_user_by_id, workspace_by_id
 
 logger = logging.getLogger(__name__)
@@ -30,25 +40,47 @@ _SLICES: Final = 256
 _UNRECORDED_AT_MOST: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _last_sweep = 0.0
+_under_way = threading.Lock()
 
 
 def sweep_objects() -> None:
-    """Delete unwanted checkpoints, and a slice of the unrecorded adapters; looks once a minute at most."""
+    """Begin a sweep of the object store, once a minute at most.
+
+    In a thread of its own: a store that does not answer must not keep beat from looking after leases and bells.
+    """
     global _last_sweep
     if time.monotonic() - _last_sweep < _EVERY_SECONDS and _last_sweep:
         return
     _last_sweep = time.monotonic()
+    if _under_way.acquire(blocking=False):
+        threading.Thread(target=_sweep_in_thread, name="object-sweep", daemon=True).start()
+
+
+def _sweep_in_thread() -> None:
+    try:
+        sweep_now()
+    finally:
+        connection.close()
+        _under_way.release()
+
+
+def sweep_now() -> None:
+    """Delete unwanted checkpoints, and a slice of the unrecorded adapters."""
     try:
         sweep_checkpoints()
         sweep_adapters(number=int(time.time() // _EVERY_SECONDS) % _SLICES)
     except ObjectStoreError as error:
         logger.warning("checkpoints and adapters were not swept: %s", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the next sweep tries again
+        logger.error("the sweep of checkpoints and adapters failed: %s", errors.describe(error).for_log())
 
 
 def sweep_checkpoints() -> None:
     """Delete the checkpoints of every training that nobody waits for, or whose end user or documents are gone."""
     store = get_store()
-    for identity in sorted({identity_of(info.key) for info in store.list(f"{CHECKPOINTS}/")}):
+    for identity in sorted(
+        {identity_of(info.key) for info in store.list(f"{CHECKPOINTS}/") if is_of_adapter(info.key)}
+    ):
         if not _is_wanted(identity):
             store.delete_prefix(checkpoint_prefix(identity=identity))
 
@@ -58,6 +90,8 @@ def sweep_adapters(*, number: int) -> None:
     store = get_store()
     newest: dict[tuple[str, str], datetime] = {}
     for info in store.list(f"{ADAPTERS}/{number:02x}/"):
+        if not is_of_adapter(info.key):
+            continue
         version = (identity_of(info.key), info.key.split("/")[3])
         newest[version] = max(newest.get(version, _LONG_AGO), info.modified or timezone.now())
     long_ago = timezone.now() - _UNRECORDED_AT_MOST

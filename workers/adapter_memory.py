@@ -83,7 +83,13 @@ class AdapterMemory:
                     continue
                 kept = self._enter(one)
                 self._pool = self._pool or ThreadPoolExecutor(self._threads, thread_name_prefix="adapters")
-            self._pool.submit(self._fill, one, kept)
+            try:
+                self._pool.submit(self._fill, one, kept)
+            except RuntimeError as problem:  # no further thread can be started: whoever needs it loads it
+                with self._lock:
+                    self._forget(one.key, kept)
+                kept.adapter.set_exception(problem)
+                return
 
     @contextmanager
     def use(self, wanted: Wanted) -> Iterator[PackedAdapter]:

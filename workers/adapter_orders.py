@@ -34,6 +34,8 @@ def order_of(job: ClaimedJob, *, base_model: BaseModel) -> Order | None:
     if workspace is None or end_user is None:
         raise Permanent("The end user of this adapter is gone.")
     identity = job.payload["identity"]
+    if not {"exact", "stored_dtype"} <= job.payload.keys():
+        raise Permanent("This adapter was asked for by an earlier version of Lamppost: ask again.")
     if adapters_by_identity(workspace=workspace, identities=[identity]):
         return None
     task = get_task(job.payload["task"])

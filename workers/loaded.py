@@ -13,6 +13,7 @@ from training_app.models import BaseModel as BaseModelRecord
 from workers.engine.base_model import BaseModel, BaseModels
 from workers.engine.encoder import Encoder, load_encoder
 from workers.engine.generation import Generator
+from workers.engine.memory import serving_room
 from workers.engine.threads import limit_threads
 from workers.model_names import base_model_source, encoder_source
 from workers.quietness import quieten_transformers
@@ -20,6 +21,8 @@ from workers.quietness import quieten_transformers
 DTYPES = ("float32", "bfloat16")
 _DTYPES = {name: getattr(torch, name) for name in DTYPES}
 _KEPT = 2
+# The highest rank that a GPU's memory is shared out for; higher ones are served all the same.
+_SERVED_RANK = 64
 _base_models = BaseModels(limit=_KEPT)
 _generators: OrderedDict[tuple[int, str], Generator] = OrderedDict()
 _encoders: dict[tuple[str, str], Encoder] = {}
@@ -53,7 +56,10 @@ def generator(record: BaseModelRecord, *, dtype: str) -> Generator:
     with _lock:
         kept = _generators.get(key)
         if kept is None or kept.base is not base:
-            kept = _generators[key] = Generator(base)
+            room = serving_room(base, rank=_SERVED_RANK)
+            kept = _generators[key] = Generator(
+                base, slots=room.slots, max_rows=room.rows, max_batch_tokens=room.batch_tokens
+            )
         _generators.move_to_end(key)
         while len(_generators) > _KEPT:
             _generators.popitem(last=False)

@@ -16,10 +16,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from common.objects import ObjectStore, get_store
+from common.objects import ObjectStore, ObjectStoreError, get_store
 from jobs import errors
 from jobs.batches import Batch, ClaimedJob, Permanent, WorkerStopping
 from jobs.connections import freshen_connection
+from jobs.heart import heart
 from training_app.adapters import SourcesGone, TrainedFacts, record_adapter, slot_rank, sources_stand
 from training_app.models import BaseModel
 from training_app.object_keys import adapter_prefix
@@ -62,7 +63,7 @@ def _orders(jobs: Iterable[ClaimedJob], base_model: BaseModel) -> Iterator[Order
     """What the jobs ask for; those that cannot be, or need not be, trained are ended."""
     for job in jobs:
         order = None
-        with _concerning(job):
+        with _concerning(job, looked_after=False):
             job.check()
             order = order_of(job, base_model=base_model)
             if order is None:
@@ -78,7 +79,7 @@ def _trainer(orders: list[Order], base_model: BaseModel, *, alone: bool) -> Adap
     rank = plan.hyperparameters["rank"]
     if plan.exact:
         # With nothing that depends on the memory which happens to be free.
-        return AdapterTrainer(base, slots=1, rank=rank)
+        return AdapterTrainer(base, slots=1, rank=rank, exact=True)
     limits = [order.request.hyperparameters for order in orders]
 
     def fitting(slots: int | None) -> TrainingRoom:
@@ -142,7 +143,7 @@ class _SharedTraining:
                 ended = [trainee for trainee in self._running if not trainee.learner.running]
                 for trainee in ended:
                     self._end(trainee)
-                self._keep_most_overdue()
+                self._keep_overdue()
                 self._fill_slots(at_once=bool(ended))
         except WorkerStopping:
             for trainee in self._running:
@@ -170,7 +171,7 @@ class _SharedTraining:
     def _start(self, orders: Iterable[Order]) -> None:
         for order in orders:
             job = order.job
-            with _concerning(job):
+            with _concerning(job, looked_after=False):
                 if not self._trainer.free:
                     job.give_back(delay_seconds=0)
                     continue
@@ -195,7 +196,7 @@ class _SharedTraining:
         """Store and record what one has learned."""
         self._running.remove(trainee)
         order = trainee.order
-        with _concerning(trainee.job):
+        with _concerning(trainee.job, looked_after=False):
             try:
                 trained = self._trainer.finish(trainee.learner)
             except TrainingDiverged as diverged:
@@ -206,24 +207,26 @@ class _SharedTraining:
                 try:
                     record_adapter(end_user=order.end_user, plan=order.plan, facts=facts)
                 except SourcesGone as gone:
+                    _delete(facts.object_prefix)
                     raise Permanent(str(gone)) from None
         self._forget_if_ended(trainee)
 
-    def _keep_most_overdue(self) -> None:
-        """Keep one training at a time, so that neither memory nor the store is asked for all of them at once."""
-        if self._checkpoints.busy or not self._running:
-            return
-        trainee = min(self._running, key=lambda trainee: trainee.kept_at)
-        if time.monotonic() - trainee.kept_at < settings.CHECKPOINT_SECONDS:
-            return
-        trainee.kept_at = time.monotonic()
-        order = trainee.order
+    def _keep_overdue(self) -> None:
+        """Keep whoever was last kept too long ago, one after another, so that one checkpoint at a time is in memory."""
+        for trainee in tuple(self._running):
+            if time.monotonic() - trainee.kept_at >= settings.CHECKPOINT_SECONDS:
+                trainee.kept_at = time.monotonic()
+                self._keep_while_sources_stand(trainee)
+
+    def _keep_while_sources_stand(self, trainee: _Trainee) -> None:
+        order, stand = trainee.order, False
         with _concerning(trainee.job):
             # What was learned from documents that are gone is kept no longer, and goes on no further.
             if not sources_stand(end_user=order.end_user, task=order.plan.task, document_ids=order.plan.document_ids):
                 raise Permanent("What this adapter learns from is gone.")
+            stand = True
         self._let_go_if_ended(trainee)
-        if trainee.job.ended_as is None:
+        if stand and trainee.job.ended_as is None:
             self._keep(trainee)
 
     def _keep(self, trainee: _Trainee) -> None:
@@ -244,10 +247,11 @@ class _SharedTraining:
 
 
 @contextmanager
-def _concerning(job: ClaimedJob) -> Iterator[None]:
+def _concerning(job: ClaimedJob, *, looked_after: bool = True) -> Iterator[None]:
     """What goes wrong in the block is this job's alone.
 
-    So is a database that is away just then: the job is left open, and settled when the batch has ended.
+    So is a database that is away just then: the job is left open. Where nobody looks after it any more (`looked_after`)
+    its lease is no longer extended, so that it is claimed again without waiting for the end of the pass.
     """
     freshen_connection()
     try:
@@ -256,6 +260,16 @@ def _concerning(job: ClaimedJob) -> Iterator[None]:
     except (DatabaseError, InterfaceError) as problem:
         logger.warning("%r: %s", job, errors.describe(problem).for_log())
         connection.close()
+        if not looked_after:
+            heart.release([job])
+
+
+def _delete(prefix: str) -> None:
+    """Delete files that will never have a row; what a store that is away keeps, the sweep deletes."""
+    try:
+        get_store().delete_prefix(prefix)
+    except ObjectStoreError as problem:
+        logger.warning("files of an adapter that was not recorded stay for now: %s", type(problem).__name__)
 
 
 def _store(trained: TrainedAdapter, order: Order, base: LoadedModel) -> TrainedFacts:

@@ -54,11 +54,6 @@ class TrainingCheckpoints:
             self._store.delete(info.key)
         return None
 
-    @property
-    def busy(self) -> bool:
-        """Whether one is still being written."""
-        return self._writing is not None and not self._writing.done()
-
     def keep(self, checkpoint: Checkpoint, *, identity: str, claim: UUID) -> None:
         """Store `checkpoint` in place of the last one of this claim. A store that is away costs this one alone."""
         self.wait()

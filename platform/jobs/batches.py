@@ -256,6 +256,8 @@ class Batch(Sequence[ClaimedJob]):
         """
         self.tell()
         self._jobs = [job for job in self._jobs if job.ended_as is None]
+        # One that was given back may come again, under the same number.
+        self._told.clear()
         freshen_connection()
         if limit < 1 or self.alone or heart.stopping or self._others_wait():
             return []

@@ -4,9 +4,11 @@
 (no `make serve`, no worker container) they bring a worker and beat along for as long as they live themselves.
 """
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,12 @@ from django.db import connection
 from jobs import conf, selectors
 from jobs.kinds import MODEL_QUEUE, QUEUES
 
+logger = logging.getLogger(__name__)
+
 _POLL_SECONDS: Final = 0.2
+# Between an end and the next start; it doubles each time.
+_RESTART_SECONDS: Final = 1.0
+_RESTART_SECONDS_AT_MOST: Final = 60.0
 
 
 class WorkersDidNotStart(RuntimeError):
@@ -40,9 +47,9 @@ def local_workers(
 ) -> Iterator[bool]:
     """Make sure that live workers serve `queues` within the block; yields whether it had to start one.
 
-    Started processes log to `log_dir` (by default VAR_DIR/log), end gently with the block, and end as well when this
-    process is killed. `environment` is added to this process's; the pool for the models follows MODEL_DEVICE where it
-    is not given. Raises WorkersDidNotStart.
+    Started processes log to `log_dir` (by default VAR_DIR/log), are started again if they end before the block does,
+    end gently with it, and end as well when this process is killed. `environment` is added to this process's; the pool
+    for the models follows MODEL_DEVICE where it is not given. Raises WorkersDidNotStart.
     """
     missing = selectors.unserved_queues(queues)
     if not missing:
@@ -54,13 +61,13 @@ def local_workers(
     workers = _worker_commands(
         missing, concurrency=concurrency, pool=pool_for_models or model_pool(settings.MODEL_DEVICE)
     )
-    with log.open("ab") as output:
-        supervisor = _start([*workers, beat_command()], output=output, environment=environment or {})
+    processes = _Tended([*workers, beat_command()], log=log, environment=environment or {})
     try:
-        _wait_until_live(missing, supervisor, log=log, timeout=start_timeout)
+        _wait_until_live(missing, processes.supervisor, log=log, timeout=start_timeout)
+        processes.tend()
         yield True
     finally:
-        _stop(supervisor)
+        processes.stop()
 
 
 def worker_command(*, queues: Sequence[str], concurrency: int, pool: str = "prefork", name: str = "local") -> list[str]:
@@ -88,6 +95,42 @@ def beat_command() -> list[str]:
 def stop_seconds() -> float:
     """How long a worker may take to stop gently before it is stopped by force."""
     return conf.seconds("JOBS_STOP_FORCE_SECONDS") + 5.0
+
+
+class _Tended:
+    """A worker and beat under one supervisor, started again whenever they end before they are told to."""
+
+    def __init__(self, commands: Sequence[Sequence[str]], *, log: Path, environment: Mapping[str, str]) -> None:
+        self._commands, self._log, self._environment = commands, log, environment
+        self._told_to_stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="local-workers", daemon=True)
+        self.supervisor = self._start()
+
+    def tend(self) -> None:
+        """Begin to watch over them."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End them gently."""
+        self._told_to_stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        _stop(self.supervisor)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as output:
+            return _start(self._commands, output=output, environment=self._environment)
+
+    def _watch(self) -> None:
+        pause = _RESTART_SECONDS
+        while not self._told_to_stop.wait(_POLL_SECONDS):
+            if self.supervisor.poll() is None:
+                continue
+            logger.warning("the worker has ended and is started again; %s says why it ended", self._log)
+            if self._told_to_stop.wait(pause):
+                return
+            pause = min(2 * pause, _RESTART_SECONDS_AT_MOST)
+            self.supervisor = self._start()
 
 
 def _worker_commands(queues: Sequence[str], *, concurrency: int, pool: str) -> list[list[str]]:

@@ -1,12 +1,14 @@
 """What stands on the other side of the training benchmark learns exactly what the engine does."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from benchmarks import training
-from benchmarks.training import PAPER, People, Shape, UserByUser, _against_trainer, _assert_equal
+from benchmarks.random_models import MIDDLE, random_t5
+from benchmarks.training import PAPER, People, UserByUser, _against_trainer, _assert_equal
 from benchmarks.workloads import PairLength
 from tests.workers.engine.models import words_tokenizer
 
@@ -16,8 +18,8 @@ USERS = [[PairLength(4 + place % 5, 3 + place % 7) for place in range(count)] fo
 
 @pytest.fixture(scope="module")
 def people() -> People:
-    tiny = Shape("tiny", d_model=32, d_ff=48, num_heads=1, num_layers=2, vocab_size=63)
-    return People.of(USERS, tiny.random_model, words_tokenizer())
+    tiny = replace(MIDDLE, d_model=32, d_ff=48, num_heads=1, num_layers=2, num_decoder_layers=2, vocab_size=63)
+    return People.of(USERS, partial(random_t5, tiny), words_tokenizer())
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -99,6 +99,18 @@ def test_a_command_brings_its_own_workers_along(effects, tmp_path, settings):
 
 
 @pytest.mark.long
+def test_a_command_s_own_workers_are_started_again_when_they_are_killed(effects, tmp_path, settings):
+    with local_workers(concurrency=1, log_dir=tmp_path, environment=worker_environment(settings)):
+        supervisor = psutil.Process().children()[-1]
+        first = set(selectors.live_workers("cpu").values_list("id", flat=True))
+        for process in supervisor.children(recursive=True):
+            process.kill()
+        until(lambda: set(selectors.live_workers("cpu").values_list("id", flat=True)) - first, seconds=60)
+        job = put("test.record")
+        until(lambda: fresh(job).state == "done", seconds=30)
+
+
+@pytest.mark.long
 def test_workers_end_with_a_command_that_was_killed(tmp_path, settings):
     script = (
         "import django, time; django.setup()\n"

@@ -1,5 +1,6 @@
 """What the sweep deletes of adapters and checkpoints, and what it leaves."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from training_app.adapters import record_adapter, request_adapters
 from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter
 from training_app.object_keys import adapter_prefix, checkpoint_prefix
-from training_app.object_sweep import sweep_adapters, sweep_checkpoints, sweep_objects
+from training_app.object_sweep import sweep_adapters, sweep_checkpoints, sweep_now, sweep_objects
 from users_app.models import Document, EndUser
 
 
@@ -124,15 +125,27 @@ def test_beats_sweep_looks_once_a_minute(db, monkeypatch):
     monkeypatch.setattr(object_sweep, "sweep_adapters", lambda *, number: looked.append("adapters"))
     assert sweep_objects in sweeps._sweeps
     sweep_objects(), sweep_objects()
-    assert looked == ["checkpoints", "adapters"]
+    with object_sweep._under_way:  # held until the sweep's thread has ended
+        assert looked == ["checkpoints", "adapters"]
 
 
 def test_a_store_that_is_away_is_no_concern_of_the_other_sweeps(db, monkeypatch, caplog):
     def away(*_):
         raise ObjectStoreUnavailable("away")
 
-    monkeypatch.setattr(object_sweep, "_last_sweep", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(ObjectStore, "list", away)
-        sweep_objects()
+        sweep_now()
     assert "were not swept" in caplog.text
+
+
+def test_a_store_that_does_not_answer_keeps_nobody_waiting(db, monkeypatch):
+    answered = threading.Event()
+    looks = []
+    monkeypatch.setattr(object_sweep, "sweep_now", lambda: looks.append(answered.wait(10)))
+    for _ in range(2):  # the second finds the first still at it
+        monkeypatch.setattr(object_sweep, "_last_sweep", 0.0)
+        sweep_objects()
+    answered.set()
+    with object_sweep._under_way:
+        assert looks == [True]

@@ -85,7 +85,7 @@ def read_checkpoint(data: bytes, *, identity: str, base: BaseModel, hyperparamet
         done, curve = int(state["done"]), [float(loss) for loss in state["loss_curve"]]
         seconds = float(state["seconds"])
         tensors = load_safetensors(data)
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, SafetensorError) as error:
         raise CheckpointRefused("the checkpoint is damaged") from error
     if done < 0 or len(curve) != done or not all(map(math.isfinite, (*curve, seconds))):
         raise CheckpointRefused("the checkpoint's steps and losses do not fit together")

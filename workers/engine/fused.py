@@ -1,8 +1,8 @@
 """T5's gates and norms as one kernel each.
 
 transformers computes the gate's GELU in eight steps and T5's RMS norm in six, each of which reads and writes the whole
-activation. The functions are the same up to rounding (a norm in bfloat16 is rounded once here, twice there). A gate is
-a tenth of a training step on a CPU; norms gain nothing there. On a GPU both take as long as the matrix products
+activation. The functions are the same up to rounding (a norm in bfloat16 is rounded once here, twice there). Gates
+gain up to a tenth of a training step on a CPU, norms nothing; on a GPU both move as many bytes as the matrix products
 between them.
 """
 

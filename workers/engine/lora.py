@@ -50,7 +50,7 @@ class LoraProjections:
     """The projections of a base model that carry LoRA, in the order of the model's modules."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._pass: _Pass | None = None
+        self._pass: Pass | None = None
         found: list[Projection] = []
         self._hooks: list[RemovableHandle] = []
         for name, module in model.named_modules():
@@ -81,7 +81,7 @@ class LoraProjections:
         return sum(projection.in_features + projection.out_features for projection in self.projections)
 
     @contextmanager
-    def active(self, one_pass: "_Pass | None") -> Iterator[None]:
+    def active(self, one_pass: "Pass | None") -> Iterator[None]:
         if self._pass is not None:
             raise RuntimeError("a pass is already active on this base model")
         self._pass = one_pass
@@ -268,7 +268,7 @@ class JoinedLora:
         return JoinedLora(self.count, self.a.index_select(0, rows), kept.flatten(0, 1))
 
 
-class _Pass(ABC):
+class Pass(ABC):
     """What the hooks add to a projection's output while it is active."""
 
     def __init__(self, slots: LoraSlots) -> None:
@@ -278,7 +278,7 @@ class _Pass(ABC):
     def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor: ...
 
 
-class RowLora(_Pass):
+class RowLora(Pass):
     """Each row uses its own adapter or none; matrices are gathered by row once, not in each forward.
 
     A row without an adapter borrows some slot's matrices with a scale of zero, and so adds exact zeros.

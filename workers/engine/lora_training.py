@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from workers.engine.dropout import KeyedDropout
-from workers.engine.lora import LoraSlots, _Pass
+from workers.engine.lora import LoraSlots, Pass
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def training_rows(slots: LoraSlots, used: Sequence[int], *, dropout: KeyedDropou
         yield
 
 
-class _Trained(_Pass):
+class _Trained(Pass):
     """Each row trains its own adapter: batched products over matrices gathered by row."""
 
     def __init__(self, slots: LoraSlots, used: Sequence[int], dropout: KeyedDropout | None) -> None:

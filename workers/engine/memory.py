@@ -193,6 +193,8 @@ def fit_serving(
     of_slot = slot_bytes(parameters_per_rank, rank=rank, training=False)
     slots = max(1, min(MAX_SERVING_SLOTS, int(usable * _SLOTS_SHARE) // of_slot))
     of_row = serving_bytes_per_row(shape, beams=beams, longest_input=longest_input, longest_output=longest_output)
+    # Each row's matrices are gathered once a batch; for a moment those of two batches lie there.
+    of_row += 2 * of_slot
     rows = max(1, min(MAX_SERVING_ROWS, (usable - slots * of_slot) // of_row))
     return ServingRoom(slots=slots, rows=rows, batch_tokens=rows * longest_input)
 

@@ -42,6 +42,7 @@ class SlotAdamW:
     def reset(self, slot: int) -> None:
         """Forget a slot's past before a new adapter starts in it."""
         self.steps[slot] = 0
+        self.discard(slot)
         for moments in (*self._first, *self._second):
             moments[slot].zero_()
 

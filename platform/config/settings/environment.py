@@ -1,14 +1,32 @@
 """Where settings come from: the process environment first, then the servers that `manage.py stack up` recorded."""
 
 from pathlib import Path
+from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from embedded import stack
 
 BASE_DIR = Path(__file__).resolve().parents[3]
 
-env = environ.Env()
+
+class _NamedEnv(environ.Env):
+    """Says which variable cannot be read; its value is not quoted, since it may be a secret."""
+
+    def get_value(
+        self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
+    ) -> Any:
+        try:
+            return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{var} cannot be read: it must be {_KINDS.get(cast, 'of another form')}."
+            ) from None
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+env = _NamedEnv()
 
 VAR_DIR = Path(env.str("LAMPPOST_VAR", default=str(BASE_DIR / "var")))
 

@@ -25,5 +25,5 @@ if not 1 <= TRAINING_SLOTS <= 1024:
     raise ImproperlyConfigured(f"TRAINING_SLOTS must be between 1 and 1024, not {TRAINING_SLOTS}.")
 if ADAPTER_DTYPE not in ("bfloat16", "float32"):
     raise ImproperlyConfigured(f"ADAPTER_DTYPE must be bfloat16 or float32, not {ADAPTER_DTYPE!r}.")
-if CHECKPOINT_SECONDS <= 0:
+if not 0 < CHECKPOINT_SECONDS < float("inf"):
     raise ImproperlyConfigured(f"CHECKPOINT_SECONDS must be positive, not {CHECKPOINT_SECONDS}.")

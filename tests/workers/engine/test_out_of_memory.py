@@ -10,7 +10,7 @@ from tests.workers.engine.models import pairs_of, small_base
 from workers.engine.base_model import BaseModel
 from workers.engine.batches import MAX_PASS_TOKENS
 from workers.engine.hyperparameters import Hyperparameters
-from workers.engine.training import AdapterTrainer, TrainedAdapter, TrainingRequest
+from workers.engine.training import AdapterTrainer, TrainedAdapter, TrainingRequest, train_adapter
 
 HYPERPARAMETERS = Hyperparameters(rank=4, alpha=16, dropout=0.3, epochs=2, learning_rate=2e-2, batch_size=8)
 PEOPLE = {"alice": 9, "bob": 3, "carol": 6}
@@ -45,7 +45,7 @@ def train(base: BaseModel, *, gradient_checkpointing: bool = False) -> tuple[Ada
         trainer.start(TrainingRequest(pairs_of(name, count=count), HYPERPARAMETERS, seed))
         for seed, (name, count) in enumerate(PEOPLE.items())
     ]
-    while any(not learner.finished for learner in learners):
+    while any(learner.running for learner in learners):
         trainer.step()
     return trainer, [trainer.finish(learner) for learner in learners]
 
@@ -105,13 +105,34 @@ def test_so_they_are_where_the_way_back_does_not_fit(base, undisturbed):
     assert max(difference(*pair) for pair in zip(found, undisturbed, strict=True)) < 1e-5
 
 
-def test_a_row_that_does_not_fit_alone_is_an_error(base, undisturbed):
+def test_a_row_that_does_not_fit_alone_ends_its_own_training_only(base, undisturbed):
+    """Of the three, only bob has a pair of more than 30 tokens."""
+    people = {name: pairs_of(name, count=count) for name, count in PEOPLE.items()}
+    people["bob"] = [(" ".join(["w1"] * 40), "w2"), *people["bob"]]
+    with limited(base, base.model.encoder.block[0].layer[0].SelfAttention.q, room=30):
+        trainer = AdapterTrainer(base, slots=3, rank=4)
+        learners = {
+            name: trainer.start(TrainingRequest(pairs, HYPERPARAMETERS, seed))
+            for seed, (name, pairs) in enumerate(people.items())
+        }
+        while trainer.learners and any(learner.running for learner in learners.values()):
+            trainer.step()
+    with pytest.raises(torch.OutOfMemoryError):
+        trainer.finish(learners["bob"])
+    assert trainer.free == 1
+    for place, name in ((0, "alice"), (2, "carol")):
+        assert difference(trainer.finish(learners[name]), undisturbed[place]) < 1e-5
+
+
+def test_exact_mode_ends_rather_than_sum_in_another_order(base):
+    request = TrainingRequest(pairs_of("alice", count=9), HYPERPARAMETERS, 0)
+    arguments = {"pairs": request.pairs, "hyperparameters": request.hyperparameters, "seed": request.seed}
     with (
-        limited(base, base.model.encoder.block[0].layer[0].SelfAttention.q, room=1),
+        limited(base, base.model.encoder.block[0].layer[0].SelfAttention.q, room=60),
         pytest.raises(torch.OutOfMemoryError),
     ):
-        train(base)
-    assert difference(train(base)[1][0], undisturbed[0]) == 0  # the base is ready for the next
+        train_adapter(base, **arguments)
+    train_adapter(base, **arguments)  # the base is ready for the next
 
 
 def test_slots_are_halved_where_they_do_not_fit(monkeypatch):

@@ -116,6 +116,42 @@ def test_with_dropout_an_adapter_is_the_same_alone_and_among_others(base, slots)
         assert shared.loss_curve == pytest.approx(exact.loss_curve, abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_in_float64_random_requests_with_dropout_agree_to_the_ninth_digit(seed):
+    base, draw = small_base(dtype=torch.float64), random.Random(seed)
+    requests = [
+        TrainingRequest(
+            pairs_of(f"person {seed} {number}", count=draw.randint(1, 9)),
+            Hyperparameters(
+                rank=draw.choice((1, 3, 8)),
+                alpha=draw.choice((4, 32)),
+                dropout=draw.choice((0.0, 0.1, 0.5)),
+                epochs=draw.randint(1, 5),
+                batch_size=draw.choice((1, 3, 16)),
+                max_input_tokens=draw.choice((5, 512)),
+            ),
+            seed=number,
+        )
+        for number in range(5)
+    ]
+    for request, shared in zip(requests, train_adapters(base, requests, slots=draw.randint(2, 5)), strict=True):
+        assert difference(shared, alone(base, request)) < 1e-9
+
+
+def test_a_learner_begins_without_what_an_interrupted_step_has_left(base, briefly, monkeypatch):
+    """A step that broke off after some gradients were added; the slot's next user must not learn from them."""
+    trainer, (alice,) = start_all(base, [request_of("dave", briefly)])
+    monkeypatch.setattr(trainer._optimizer, "step", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.step()
+    monkeypatch.undo()
+    trainer.drop(alice)
+    bob = trainer.start(request_of("bob", briefly))
+    while bob.running:
+        trainer.step()
+    assert difference(trainer.finish(bob), alone(base, bob.request)) < 1e-4
+
+
 def test_other_neighbours_change_nothing_but_last_digits(base, briefly):
     mine = request_of("carol", briefly)
     with_alice, _ = train_adapters(base, [mine, request_of("alice", briefly)])

@@ -14,6 +14,7 @@ from common.schema import bring_up_to_date
 from eval_app.models import DatasetSplit
 from jobs.local import local_workers
 from lamp import synthetic
+from training_app.engine_version import ENGINE_VERSION
 
 WORKSPACE = "demo"
 DATASET = "synthetic"
@@ -47,7 +48,8 @@ class Command(BaseCommand):
             call_command(
                 "run_experiment",
                 workspace=WORKSPACE,
-                name=f"{EXPERIMENT}-{options['users']}",
+                # Another engine makes other adapters, and an experiment is never continued with other settings.
+                name=f"{EXPERIMENT}-{options['users']}-engine-{ENGINE_VERSION}",
                 dataset=DATASET,
                 split=DatasetSplit.Split.DEV.value,
                 methods=METHODS,
