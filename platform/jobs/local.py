@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import conf, selectors
 from jobs.kinds import MODEL_QUEUE, QUEUES
@@ -24,8 +24,9 @@ from jobs.kinds import MODEL_QUEUE, QUEUES
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.2
-# Between an end and the next start; it doubles each time.
-_RESTART_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
+# After a start until the next is thought of; it doubles each time.
+_RESTART_SECONDS: Final = 5.0
 _RESTART_SECONDS_AT_MOST: Final = 60.0
 
 
@@ -47,25 +48,26 @@ def local_workers(
 ) -> Iterator[bool]:
     """Make sure that live workers serve `queues` within the block; yields whether it had to start one.
 
-    Started processes log to `log_dir` (by default VAR_DIR/log), are started again if they end before the block does,
-    end gently with it, and end as well when this process is killed. `environment` is added to this process's; the pool
-    for the models follows MODEL_DEVICE where it is not given. Raises WorkersDidNotStart.
+    Started processes log to `log_dir` (by default VAR_DIR/log), end gently with the block, and end as well when this
+    process is killed. Whenever nobody serves the queues within the block, they are started (again). `environment` is
+    added to this process's; the pool for the models follows MODEL_DEVICE where it is not given. Raises
+    WorkersDidNotStart.
     """
     missing = selectors.unserved_queues(queues)
-    if not missing:
-        yield False
-        return
     folder = Path(log_dir) if log_dir is not None else Path(settings.VAR_DIR) / "log"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"local-workers-{os.getpid()}.log"
-    workers = _worker_commands(
-        missing, concurrency=concurrency, pool=pool_for_models or model_pool(settings.MODEL_DEVICE)
+    processes = _OwnWorkers(
+        queues,
+        concurrency=concurrency,
+        pool=pool_for_models or model_pool(settings.MODEL_DEVICE),
+        log=folder / f"local-workers-{os.getpid()}.log",
+        environment=environment or {},
     )
-    processes = _Tended([*workers, beat_command()], log=log, environment=environment or {})
     try:
-        _wait_until_live(missing, processes.supervisor, log=log, timeout=start_timeout)
+        if missing:
+            supervisor = processes.start(missing)
+            _wait_until_live(missing, supervisor, log=processes.log, timeout=start_timeout)
         processes.tend()
-        yield True
+        yield bool(missing)
     finally:
         processes.stop()
 
@@ -97,17 +99,33 @@ def stop_seconds() -> float:
     return conf.seconds("JOBS_STOP_FORCE_SECONDS") + 5.0
 
 
-class _Tended:
-    """A worker and beat under one supervisor, started again whenever they end before they are told to."""
+class _OwnWorkers:
+    """A worker and beat under one supervisor, from when they are needed until the command ends.
 
-    def __init__(self, commands: Sequence[Sequence[str]], *, log: Path, environment: Mapping[str, str]) -> None:
-        self._commands, self._log, self._environment = commands, log, environment
+    They are started again whenever they end before that. Where others served the queues at first, they are started
+    when those have gone: a worker that was killed looks alive for some seconds.
+    """
+
+    def __init__(
+        self, queues: Sequence[str], *, concurrency: int, pool: str, log: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.log = log
+        self._queues = tuple(queues)
+        self._concurrency, self._pool, self._environment = concurrency, pool, environment
+        self._supervisor: subprocess.Popen[bytes] | None = None
         self._told_to_stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="local-workers", daemon=True)
-        self.supervisor = self._start()
+
+    def start(self, queues: Sequence[str]) -> "subprocess.Popen[bytes]":
+        """Start them for `queues`; again, where they have ended."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        commands = _worker_commands(queues, concurrency=self._concurrency, pool=self._pool)
+        with self.log.open("ab") as output:
+            self._supervisor = _start([*commands, beat_command()], output=output, environment=self._environment)
+        return self._supervisor
 
     def tend(self) -> None:
-        """Begin to watch over them."""
+        """Begin to watch over the queues."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -115,22 +133,30 @@ class _Tended:
         self._told_to_stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        _stop(self.supervisor)
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        with self._log.open("ab") as output:
-            return _start(self._commands, output=output, environment=self._environment)
+        if self._supervisor is not None:
+            _stop(self._supervisor)
 
     def _watch(self) -> None:
         pause = _RESTART_SECONDS
-        while not self._told_to_stop.wait(_POLL_SECONDS):
-            if self.supervisor.poll() is None:
+        while not self._told_to_stop.wait(_LOOK_SECONDS):
+            if self._supervisor is not None and self._supervisor.poll() is None:
                 continue
-            logger.warning("the worker has ended and is started again; %s says why it ended", self._log)
+            missing = self._unserved()
+            if not missing:
+                continue
+            logger.warning("nobody serves the queues any more: a worker is started; %s says more", self.log)
+            self.start(missing)
             if self._told_to_stop.wait(pause):
                 return
             pause = min(2 * pause, _RESTART_SECONDS_AT_MOST)
-            self.supervisor = self._start()
+
+    def _unserved(self) -> list[str]:
+        try:
+            return list(selectors.unserved_queues(self._queues))
+        except (DatabaseError, InterfaceError):
+            return []  # it may be away for a moment; looked at again soon
+        finally:
+            connection.close()
 
 
 def _worker_commands(queues: Sequence[str], *, concurrency: int, pool: str) -> list[list[str]]:
