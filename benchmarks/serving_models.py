@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +20,8 @@ from workers.engine.base_model import BaseModel, load_base_model, wrap
 from workers.engine.generation import GenerationRow
 from workers.engine.hyperparameters import Hyperparameters
 from workers.engine.training import train_adapter
+from workers.small_models import SMALL_T5
 
-SMALL_T5 = Path(__file__).resolve().parent.parent / "workers" / "small_models" / "t5"
 TASK = "LaMP-7"
 # Enough training that every adapter changes its user's answer.
 LITTLE = Hyperparameters(rank=8, alpha=16, epochs=3, learning_rate=3e-3)

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,8 +50,8 @@ from workers.engine.hyperparameters import Hyperparameters
 from workers.engine.lora import LoraSlots
 from workers.engine.threads import limit_threads
 from workers.engine.training import TrainedAdapter, TrainingRequest, train_adapters
+from workers.small_models import SMALL_T5
 
-SMALL_T5 = Path(__file__).resolve().parent.parent / "workers" / "small_models" / "t5"
 PAPER = Hyperparameters()
 # Both sides in float64: what still differs is the order of sums.
 TOLERANCE = 1e-9

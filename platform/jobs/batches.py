@@ -228,7 +228,6 @@ class Batch(Sequence[ClaimedJob]):
     def __init__(self, kind: Kind, jobs: Iterable[ClaimedJob]) -> None:
         self.kind = kind
         self._jobs = list(jobs)
-        self._told: set[int] = set()
         self.alone = any(job.alone for job in self._jobs)
         self._batch_key = self._jobs[0].batch_key if self._jobs else ""
 
@@ -256,8 +255,6 @@ class Batch(Sequence[ClaimedJob]):
         """
         self.tell()
         self._jobs = [job for job in self._jobs if job.ended_as is None]
-        # One that was given back may come again, under the same number.
-        self._told.clear()
         freshen_connection()
         if limit < 1 or self.alone or heart.stopping or self._others_wait():
             return []
@@ -268,10 +265,9 @@ class Batch(Sequence[ClaimedJob]):
         return joined
 
     def tell(self) -> None:
-        """Tell whoever asked for jobs that have ended since the last time."""
-        ended = [job for job in self._jobs if job.ended_as is not None and job.id not in self._told]
-        self._told = {job.id for job in self._jobs if job.ended_as is not None}
-        origins.tell(job.origin for job in ended if job.ended_as not in (GIVEN_BACK, "lost", "waiting"))
+        """Tell whoever asked for those of its jobs that have ended."""
+        silent = (None, GIVEN_BACK, "lost", "waiting")
+        origins.tell(job.origin for job in self._jobs if job.ended_as not in silent)
 
     def _others_wait(self) -> bool:
         others = [kind.name for kind in kinds.all_kinds([self.kind.queue]) if kind.name != self.kind.name]

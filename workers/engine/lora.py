@@ -138,8 +138,8 @@ class LoraSlots:
         places: list[tuple[torch.device, int, int]] = []
         for projection in self.owner.projections:
             at = offsets.get(projection.device, 0)
-            after_a = _aligned(at + self.rank * projection.in_features)
-            offsets[projection.device] = _aligned(after_a + self.rank * projection.out_features)
+            after_a = aligned(at + self.rank * projection.in_features)
+            offsets[projection.device] = aligned(after_a + self.rank * projection.out_features)
             places.append((projection.device, at, after_a))
         banks: dict[torch.device, Bank] = {}
         for device, size in offsets.items():
@@ -319,7 +319,8 @@ class RowLora(Pass):
         return output
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """The next place from `size` elements on where a matrix may start."""
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 

@@ -13,10 +13,9 @@ import torch
 
 from workers.engine.base_model import BaseModel
 from workers.engine.batches import MAX_PASS_TOKENS
+from workers.engine.generation import DEFAULT_SLOTS, MAX_ROWS
+from workers.engine.training import DEFAULT_TRAINING_SLOTS
 
-# On a CPU memory is rarely the limit; more users at once gain little there.
-CPU_TRAINING_SLOTS = 16
-CPU_SERVING_SLOTS, CPU_SERVING_ROWS = 16, 16
 # More than this gains nothing: a pass is full long before.
 MAX_TRAINING_SLOTS = 64
 MAX_SERVING_SLOTS = 64
@@ -213,9 +212,9 @@ def training_room(
     On a GPU it follows the memory that is free, so ask for it when the base is loaded and before the slots are made.
     """
     free = free_gpu_bytes(base)
-    if free is None:
+    if free is None:  # on a CPU memory is rarely the limit, and more users at once gain little
         return TrainingRoom(
-            slots=CPU_TRAINING_SLOTS if slots is None else slots,
+            slots=DEFAULT_TRAINING_SLOTS if slots is None else slots,
             pass_tokens=MAX_PASS_TOKENS,
             gradient_checkpointing=bool(gradient_checkpointing),
         )
@@ -237,9 +236,7 @@ def serving_room(
     """What generation with adapters up to `rank` beside `base` may use now."""
     free = free_gpu_bytes(base)
     if free is None:
-        return ServingRoom(
-            slots=CPU_SERVING_SLOTS, rows=CPU_SERVING_ROWS, batch_tokens=CPU_SERVING_ROWS * longest_input
-        )
+        return ServingRoom(slots=DEFAULT_SLOTS, rows=MAX_ROWS, batch_tokens=MAX_ROWS * longest_input)
     return fit_serving(
         free,
         shape_of(base),

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from workers.engine.adapters import AdapterWeights, lora_a_key, lora_b_key
-from workers.engine.lora import Bank, LoraProjections, LoraSlots, RowLora
-
-_ALIGNMENT = 16  # elements: every matrix starts on a 64-byte boundary in float32
+from workers.engine.lora import Bank, LoraProjections, LoraSlots, RowLora, aligned
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +49,8 @@ class _Layout:
         self.columns: list[_Columns] = []
         for projection in projections.projections:
             at = self.widths.setdefault(projection.device, 0)
-            after_a = _aligned(at + projection.in_features)
-            self.widths[projection.device] = _aligned(after_a + projection.out_features)
+            after_a = aligned(at + projection.in_features)
+            self.widths[projection.device] = aligned(after_a + projection.out_features)
             self.columns.append(_Columns(list(self.widths).index(projection.device), at, after_a))
 
 
@@ -140,7 +138,3 @@ class _GatheredRows(RowLora):
 
     def matrices(self, place: int) -> tuple[Tensor, Tensor]:
         return self._a[place], self._b[place].transpose(1, 2)
-
-
-def _aligned(at: int) -> int:
-    return -(-at // _ALIGNMENT) * _ALIGNMENT
