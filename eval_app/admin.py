@@ -26,6 +26,7 @@ class DatasetSplitAdmin(ReadOnlyAdmin):
         "end_user_count",
         "document_count",
         "has_golds",
+        "has_oracle",
         "imported_at",
     ]
     list_filter = ["task", "split", "separation"]
@@ -50,6 +51,7 @@ class RunAdmin(ReadOnlyAdmin):
         "family",
         "retriever",
         "rank",
+        "control",
         "exact",
         "adapter_dtype",
         "seed",
@@ -57,7 +59,7 @@ class RunAdmin(ReadOnlyAdmin):
         "question_count",
         "finished_at",
     ]
-    list_filter = ["state", "family", "retriever", "rank", "adapter_dtype", "split__task"]
+    list_filter = ["state", "family", "retriever", "rank", "control", "adapter_dtype", "split__task"]
     search_fields = ["=identity", "=id"]
     list_select_related = ["split"]
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -12,9 +13,10 @@ from eval_app import selectors
 from eval_app.kinds import ADVANCE_EXPERIMENT
 from eval_app.methods import BEST, RETRIEVERS, Family, Method, parse_method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Run
-from eval_app.reports import build_report
+from eval_app.reports import build_report, truth_has_come
 from eval_app.runs import TERMINAL, cancel_run, ensure_run, restart_run, step_run
 from eval_app.selectors import run_origin
+from eval_app.swapping import LEAST_USERS, TOO_FEW_USERS
 from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
@@ -40,6 +42,7 @@ def start_experiment(
     split: str,
     tasks: Sequence[str] | None,
     methods: Sequence[Method],
+    controls: Sequence[str] = (),
     base_model: BaseModel,
     encoder: Encoder | None,
     documents_wanted: int,
@@ -53,6 +56,8 @@ def start_experiment(
 ) -> Experiment:
     """Make the experiment, or go on with the one of this name if it asked for the same.
 
+    Each of `controls` stands as a column of its own beside every personalized method.
+
     Raises `ExperimentRefused`: nothing to run on, a method that no task allows, or a name that stands for other
     settings.
     """
@@ -60,6 +65,7 @@ def start_experiment(
     _refuse_impossible(methods=methods, splits=splits)
     configuration = {
         "methods": [method.key for method in methods],
+        "controls": list(controls),
         "splits": {task: found.pk for task, found in splits.items()},
         "base_model_id": base_model.pk,
         "encoder_id": encoder.pk if encoder else None,
@@ -91,10 +97,10 @@ def start_experiment(
                     experiment=experiment,
                     task=task,
                     method=method.key,
-                    refusal=refusal(method=method, split=found) or "",
+                    refusal=refusal(method=method, split=found, user_limit=user_limit) or "",
                 )
                 for task, found in splits.items()
-                for method in methods
+                for method in _with_controls(methods, controls)
             ],
             ignore_conflicts=True,
         )
@@ -115,18 +121,35 @@ def start_experiment(
     return experiment
 
 
+def _with_controls(methods: Sequence[Method], controls: Sequence[str]) -> list[Method]:
+    """The methods, each with its controls after it."""
+    columns = []
+    for method in methods:
+        columns.append(method)
+        if method.family.personalizes:
+            columns += [method.controlled(control) for control in controls]
+    return columns
+
+
 def _may_go_further(experiment: Experiment) -> bool:
-    """Whether asking again may give more than stands: runs to finish, or a best retriever that was not known."""
+    """Whether asking again may give more than stands: runs to finish, a best retriever or a truth not known before."""
     if experiment.state in (Experiment.State.FAILED, Experiment.State.CANCELLED):
         return True
-    refused = experiment.columns.exclude(refusal="").values_list("method", flat=True)
-    return experiment.state == Experiment.State.DONE and any(parse_method(key).retriever == BEST for key in refused)
+    if experiment.state != Experiment.State.DONE:
+        return False
+    refused = experiment.columns.exclude(refusal="")
+    return any(_wants_the_best(column) for column in refused) or truth_has_come(experiment=experiment)
+
+
+def _wants_the_best(column: ExperimentRun) -> bool:
+    """Whether the column is to use the best retriever, and nothing else is in its way."""
+    return parse_method(column.method).retriever == BEST and column.refusal != TOO_FEW_USERS
 
 
 def _choose_best_again(experiment: Experiment) -> None:
     """Let the columns of the best retriever be assigned anew: it was chosen without the runs that go on now."""
     for column in experiment.columns.all():
-        if parse_method(column.method).retriever == BEST:
+        if _wants_the_best(column):
             column.run, column.refusal = None, ""
             column.save(update_fields=["run", "refusal"])
 
@@ -150,8 +173,10 @@ def _splits(
     return {key: splits[key] for key in splits if key in keys}
 
 
-def refusal(*, method: Method, split: DatasetSplit) -> str | None:
-    """Why `method` cannot run on `split`, None where it can."""
+def refusal(*, method: Method, split: DatasetSplit, user_limit: int | None = None) -> str | None:
+    """Why `method` cannot run on the questions of the first `user_limit` users of `split`, None where it can."""
+    if method.control is not None and min(split.end_user_count, user_limit or split.end_user_count) < LEAST_USERS:
+        return TOO_FEW_USERS
     if method.retriever == RECENCY and not split.has_dates:
         return (
             f"{method.key} needs dates, and the profiles of {split.task} have none "
@@ -169,7 +194,8 @@ def _refuse_impossible(*, methods: Sequence[Method], splits: Mapping[str, Datase
 
 
 def _require_same(experiment: Experiment, *, dataset: Dataset, split: str, configuration: Mapping[str, Any]) -> None:
-    before = {"dataset": experiment.dataset_id, "split": experiment.split, **experiment.configuration}
+    # Experiments of before there were controls have none.
+    before = {"dataset": experiment.dataset_id, "split": experiment.split, "controls": [], **experiment.configuration}
     now = {"dataset": dataset.pk, "split": split, **configuration}
     # The reference is only shown or not; it changes no run.
     differing = [key for key in now if key != "reference" and before.get(key) != now[key]]
@@ -251,13 +277,13 @@ def _assign_run(
     method = parse_method(column.method)
     split = settings.split_of[column.task]
     if method.retriever == BEST:
-        best, reason = _best_retriever(experiment, column.task, columns, split)
+        best, reason = _chosen_retriever(experiment, column.task, method, columns, split)
         if best is None:
             if reason:
                 column.refusal = reason
                 column.save(update_fields=["refusal"])
             return
-        method = Method(method.family, best, method.rank)
+        method = replace(method, retriever=best)
     column.run = ensure_run(
         split=split,
         method=method,
@@ -273,6 +299,16 @@ def _assign_run(
         hardware=experiment.hardware,
     )
     column.save(update_fields=["run"])
+
+
+def _chosen_retriever(
+    experiment: Experiment, task: str, method: Method, columns: Sequence[ExperimentRun], split: DatasetSplit
+) -> tuple[str | None, str]:
+    """What `best` stands for, as `_best_retriever` says it; for a control, what it stood for in its own column."""
+    if method.control is None:
+        return _best_retriever(experiment, task, columns, split)
+    [own] = [column for column in columns if column.task == task and column.method == method.own.key]
+    return (own.run.retriever if own.run is not None else None), own.refusal
 
 
 def _best_retriever(
@@ -310,6 +346,7 @@ def _comparable_on_dev(experiment: Experiment, task: str) -> list[Run]:
         split__task=task,
         split__split=DatasetSplit.Split.DEV,
         family=Family.RAG.value,
+        control="",
         state=Run.State.DONE,
     )
     by_questions: dict[tuple[int, int | None], list[Run]] = defaultdict(list)
@@ -324,7 +361,7 @@ def _comparable_on_dev(experiment: Experiment, task: str) -> list[Run]:
 
 def _is_fixed_rag(key: str) -> bool:
     method = parse_method(key)
-    return method.family == Family.RAG and method.retriever != BEST
+    return method.family == Family.RAG and method.retriever != BEST and method.control is None
 
 
 def _same_settings(experiment: Experiment) -> Q:

@@ -26,7 +26,8 @@ from eval_app.layout import (
     stars,
 )
 from eval_app.published import COLUMNS, TABLE_1
-from eval_app.table import Cell, Row, Table, table_as_json
+from eval_app.supplements import Supplement, supplements_of
+from eval_app.table import Cell, Control, Row, Share, Table, table_as_json
 
 CSV_COLUMNS = (
     "task",
@@ -50,6 +51,19 @@ CSV_COLUMNS = (
     "remark",
     "published",
 )
+
+SHARE_COLUMNS = ("oracle", "share_of_possible", "share_remark")
+"""What stands in a CSV besides where some row has an oracle."""
+
+CONTROL_COLUMNS = (
+    "swapped_value",
+    "swapped_n",
+    "swapped_p_value",
+    "swapped_p_holm",
+    "swapped_share_of_possible",
+    "swapped_remark",
+)
+"""What stands in a CSV besides where some cell has a control."""
 
 _FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
 _LATEX = {
@@ -78,22 +92,24 @@ def to_json(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One line a cell, with full precision.
+    """One line a cell, with full precision; what controls and an oracle add stands at the end of the lines.
 
     Text that a spreadsheet would run as a formula begins with an apostrophe; numbers are bare.
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(CSV_COLUMNS)
+    columns = _csv_columns(table)
+    writer.writerow(columns)
     for row in table.rows:
         for method, cell in zip(table.columns, cells_of(table, row), strict=True):
-            writer.writerow([_csv_value(value) for value in _csv_line(row, method.key, method.title, cell)])
+            values = _csv_line(row, method.key, method.title, cell)
+            writer.writerow([_csv_value(values[column]) for column in columns])
     if table.reference:
         for line in TABLE_1:
             for method, value in zip(COLUMNS, line.values, strict=True):
                 known = {"method": method.key, "title": method.title, "value": value, "published": True}
                 known |= {"task": line.task, "metric": line.metric, "higher_is_better": line.higher_is_better}
-                writer.writerow([_csv_value(known.get(column)) for column in CSV_COLUMNS])
+                writer.writerow([_csv_value(known.get(column)) for column in columns])
     return out.getvalue()
 
 
@@ -112,6 +128,8 @@ def to_markdown(table: Table) -> str:
     if chosen := chosen_line(table):
         lines += ["", _markdown(chosen)]
     lines += [f"{'' if at else chr(10)}{at + 1}. {_markdown(text)}" for at, text in enumerate(notes.texts)]
+    for one in supplements_of(table):
+        lines += ["", *_markdown_supplement(one)]
     if table.reference:
         lines += ["", f"**{_markdown(reference_title())}**", ""]
         lines += _markdown_head([TASK_TITLE, METRIC_TITLE, *(_markdown(method.title) for method in COLUMNS)], left=2)
@@ -141,10 +159,19 @@ def to_latex(table: Table) -> str:
         remarks.append(_latex(average))
     remarks += [rf"$^{{{at + 1}}}$ {_latex(text)}" for at, text in enumerate(notes.texts)]
     text = _latex_table(heads, body, columns="llr" + "r" * len(table.columns), remarks=remarks)
+    text += "".join("\n" + _latex_supplement(one) for one in supplements_of(table))
     return text + (_latex_reference() if table.reference else "")
 
 
-def _csv_line(row: Row, key: str, title: str, cell: Cell) -> list[object]:
+def _csv_columns(table: Table) -> tuple[str, ...]:
+    with_shares = any(row.oracle is not None for row in table.rows)
+    with_controls = any(cell.control is not None for row in table.rows for cell in row.cells.values())
+    return CSV_COLUMNS + (SHARE_COLUMNS if with_shares else ()) + (CONTROL_COLUMNS if with_controls else ())
+
+
+def _csv_line(row: Row, key: str, title: str, cell: Cell) -> dict[str, object]:
+    share, control = cell.share or Share(None), cell.control or Control(None, 0)
+    control_share = control.share or Share(None)
     known = {
         "task": row.task.key,
         "metric": row.metric.name,
@@ -155,8 +182,17 @@ def _csv_line(row: Row, key: str, title: str, cell: Cell) -> list[object]:
         "high": cell.interval.high if cell.interval else None,
         "remark": cell.reason or cell.note,
         "published": False,
+        "oracle": row.oracle,
+        "share_of_possible": share.value,
+        "share_remark": share.reason,
+        "swapped_value": control.value,
+        "swapped_n": control.n if cell.control else None,
+        "swapped_p_value": control.p_value,
+        "swapped_p_holm": control.p_holm,
+        "swapped_share_of_possible": control_share.value,
+        "swapped_remark": control.reason,
     }
-    return [known[column] if column in known else getattr(cell, column) for column in CSV_COLUMNS]
+    return known | {column: getattr(cell, column) for column in CSV_COLUMNS if column not in known}
 
 
 def _csv_value(value: object) -> str:
@@ -190,6 +226,17 @@ def _markdown_cell(cell: Cell, row: Row, notes: Notes) -> str:
         return "–" + mark
     n = f" (n={cell.n})" if cell.n != row.n else ""
     return _bold_markdown(number(cell.value), cell.best) + _markdown(stars(cell)) + n + mark
+
+
+def _markdown_supplement(one: Supplement) -> list[str]:
+    heads = [TASK_TITLE, METRIC_TITLE, *one.leads, *(_markdown(method.title) for method in one.columns)]
+    lines = [f"**{_markdown(one.title)}**", "", *_markdown_head(heads, left=2)]
+    for line in one.lines:
+        values = [_markdown(line.cells[method.key]) for method in one.columns]
+        lines.append(_markdown_row([_markdown(line.row.task.key), _metric(line.row), *line.leads, *values]))
+    for remark in one.remarks:
+        lines += ["", _markdown(remark)]
+    return lines
 
 
 def _bold_markdown(text: str, best: bool) -> str:
@@ -246,6 +293,21 @@ def _latex_table(heads: list[str], body: list[str], *, columns: str, remarks: li
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _latex_supplement(one: Supplement) -> str:
+    heads = [TASK_TITLE, METRIC_TITLE, *one.leads, *(_latex(method.title) for method in one.columns)]
+    body = []
+    for at, line in enumerate(one.lines):
+        if at and line.begins_task:
+            body.append(r"\midrule")
+        task = _latex(line.row.task.key) if line.begins_task else ""
+        metric = _latex_metric(line.row.metric.name, line.row.metric.higher_is_better)
+        body.append(
+            _latex_row([task, metric, *line.leads, *(_latex(line.cells[method.key]) for method in one.columns)])
+        )
+    columns = "ll" + "r" * (len(heads) - 2)
+    return _latex_table(heads, body, columns=columns, remarks=[_latex(one.title + "."), *map(_latex, one.remarks)])
 
 
 def _latex_reference() -> str:

@@ -34,6 +34,7 @@ PASSING: Final = "imports"
 KEPT: Final = "sources"
 QUESTIONS: Final = "questions.json"
 OUTPUTS: Final = "outputs.json"
+TRUTH: Final = "truth.json"
 
 _SWEEP_EVERY_SECONDS: Final = 600.0
 _UPLOAD_AT_MOST: Final = timedelta(days=1)
@@ -54,6 +55,7 @@ def request_import(
     split: str,
     questions: Path,
     outputs: Path | None = None,
+    truth: Path | None = None,
     task: Task | None = None,
     separation: Separation | None = None,
     keep_source: bool = False,
@@ -70,6 +72,8 @@ def request_import(
         store.put_file(prefix + QUESTIONS, questions, content_type="application/json")
         if outputs is not None:
             store.put_file(prefix + OUTPUTS, outputs, content_type="application/json")
+        if truth is not None:
+            store.put_file(prefix + TRUTH, truth, content_type="application/json")
         return enqueue(
             JobSpec(
                 kind=IMPORT_DATASET.name,
@@ -83,6 +87,7 @@ def request_import(
                     "prefix": prefix,
                     "questions_name": os.path.basename(questions),
                     "outputs_name": os.path.basename(outputs) if outputs is not None else None,
+                    "truth_name": os.path.basename(truth) if truth is not None else None,
                 },
             )
         )
@@ -108,17 +113,23 @@ def check_names(*, workspace: str, dataset: str, split: str) -> None:
 
 def order_of(*, workspace: Workspace, payload: dict[str, Any], folder: Path) -> Order:
     """What a job's payload asks for, its files fetched into `folder`. Raises `ObjectMissing`."""
-    store = get_store()
-    questions, outputs = folder / QUESTIONS, folder / OUTPUTS
-    store.download(payload["prefix"] + QUESTIONS, questions)
-    if payload["outputs_name"] is not None:
-        store.download(payload["prefix"] + OUTPUTS, outputs)
+
+    def fetched(object_name: str, name: str | None) -> Source | None:
+        if name is None:
+            return None
+        get_store().download(payload["prefix"] + object_name, folder / object_name)
+        return Source(folder / object_name, name)
+
+    questions = fetched(QUESTIONS, payload["questions_name"])
+    assert questions is not None
     return Order(
         workspace=workspace,
         dataset=payload["dataset"],
         split=payload["split"],
-        questions=Source(questions, payload["questions_name"]),
-        outputs=Source(outputs, payload["outputs_name"]) if payload["outputs_name"] is not None else None,
+        questions=questions,
+        outputs=fetched(OUTPUTS, payload["outputs_name"]),
+        # Jobs that were asked for before there were truths do not speak of one.
+        truth=fetched(TRUTH, payload.get("truth_name")),
         task=get_task(payload["task"]) if payload["task"] else None,
         separation=payload["separation"],
     )

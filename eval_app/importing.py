@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from common.copying import bytes_array_value, copying, text_array_value, text_value
 from eval_app.models import Dataset, DatasetSplit
+from eval_app.truth import keep_truth
 from lamp.golds import golds_for_unknown_questions, questions_without_gold, read_golds
 from lamp.problems import IDS_SHOWN
 from lamp.reading import Question, Questions, Separation, read_questions
@@ -56,6 +57,7 @@ class Order:
     split: str
     questions: Source
     outputs: Source | None = None
+    truth: Source | None = None
     task: Task | None = None
     separation: Separation | None = None
 
@@ -87,7 +89,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Imported:
-    """What stands after an import. `changed` is False where these very files stood already, as this version."""
+    """What stands after an import. `changed` is False where these very files stood already, as this version;
+    `new_oracle` says whether the truth of the split was kept now.
+    """
 
     changed: bool
     split_id: int
@@ -102,8 +106,10 @@ class Imported:
     documents: int
     entries: int
     has_golds: bool
+    has_oracle: bool
     new_end_users: int
     new_documents: int
+    new_oracle: bool
     ignored_fields: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
         standing = _standing(order, reader, digests)
         if standing is not None:
             reader.close()
-            return standing
+            return _with_truth(order, standing)
         staged = StagedDocuments()
         parsed = _parse(order, reader, staged, report)
         report(reader.size, reader.size, "planning")
@@ -147,7 +153,7 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
         )
         new_users, new_documents = _act(order, split, staged)
         report(reader.size, reader.size, "committing")
-        return _imported(
+        made = _imported(
             split,
             newest=split.version,
             changed=True,
@@ -155,15 +161,23 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             new_documents=new_documents,
             ignored_fields=parsed.ignored_fields,
         )
+        return _with_truth(order, made)
 
 
 def find_standing(order: Order) -> Imported | None:
     """What an import would find to stand already, None where it would change something.
 
-    Raises `LampProblem` for files that cannot be read.
+    Raises `LampProblem` for files that cannot be read, and for a truth that cannot be kept.
     """
     with _reader(order) as reader:
-        return _standing(order, reader, _digests(order))
+        standing = _standing(order, reader, _digests(order))
+    if standing is None or order.truth is None:
+        return standing
+    with transaction.atomic():
+        found = _with_truth(order, standing)
+        # It is only looked at here.
+        transaction.set_rollback(True)
+    return None if found.new_oracle else standing
 
 
 def end_user_id(dataset: str, task: str, split: str, question: Question) -> str:
@@ -178,6 +192,15 @@ def end_user_id(dataset: str, task: str, split: str, question: Question) -> str:
 
 def _segment(value: str) -> str:
     return value.replace("%", "%25").replace("/", "%2F")
+
+
+def _with_truth(order: Order, imported: Imported) -> Imported:
+    """Keep the truth that comes with the files, if any."""
+    if order.truth is None:
+        return imported
+    split = DatasetSplit.objects.get(pk=imported.split_id)
+    kept = keep_truth(split=split, path=order.truth.path, name=order.truth.name)
+    return replace(imported, has_oracle=True, new_oracle=kept)
 
 
 # --- parse -----------------------------------------------------------------------------------------------------------
@@ -386,7 +409,9 @@ def _imported(
         documents=split.document_count,
         entries=split.entry_count,
         has_golds=split.has_golds,
+        has_oracle=split.has_oracle,
         new_end_users=new_end_users,
         new_documents=new_documents,
+        new_oracle=False,
         ignored_fields=ignored_fields or {},
     )

@@ -3,11 +3,14 @@
 A method is a family of the paper's comparison (LaMP reference §1) with what the family leaves open: the retriever of
 RAG, the rank of PEFT's adapters, both for PEFT-RAG. Its key is text: `none`, `rag:bm25`, `peft:8`, `peft-rag:best:8`.
 Predictions made elsewhere stand beside them under the name they were given: `imported:my-system`.
+
+Beside a personalized method may stand its control, the same with another user's profile or adapter or both:
+`rag:bm25@swapped`.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -15,6 +18,12 @@ BEST = "best"
 """Stands for the retriever that was best on the task's dev split."""
 
 MAX_RANK = 256
+
+SWAPPED = "swapped"
+"""The control that answers each user's questions with another user's profile, adapter or both."""
+
+CONTROLS = (SWAPPED,)
+"""Every control that an experiment may ask for."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RANK = re.compile(r"[0-9]{1,3}")
@@ -38,6 +47,10 @@ class Family(StrEnum):
     @property
     def adapts(self) -> bool:
         return self in (Family.PEFT, Family.PEFT_RAG)
+
+    @property
+    def personalizes(self) -> bool:
+        return self.retrieves or self.adapts
 
     @property
     def heading(self) -> str:
@@ -90,6 +103,7 @@ class Method:
     retriever: str | None = None
     rank: int | None = None
     label: str | None = None
+    control: str | None = None
 
     def __post_init__(self) -> None:
         if (self.retriever is not None) != self.family.retrieves:
@@ -104,12 +118,15 @@ class Method:
             raise ValueError(
                 "a label has up to 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
             )
+        if self.control is not None and (self.control not in CONTROLS or not self.family.personalizes):
+            raise ValueError(f"{self.family} has no such control; those of personalized methods: {', '.join(CONTROLS)}")
 
     @property
     def key(self) -> str:
         """The canonical text, which `parse_method` reads back."""
         parts = (self.family.value, self.retriever, None if self.rank is None else str(self.rank), self.label)
-        return ":".join(part for part in parts if part is not None)
+        key = ":".join(part for part in parts if part is not None)
+        return key if self.control is None else f"{key}@{self.control}"
 
     @property
     def title(self) -> str:
@@ -121,7 +138,18 @@ class Method:
             words.append(f"r={self.rank}")
         if self.label is not None:
             words.append(self.label)
+        if self.control is not None:
+            words.append(self.control)
         return " ".join(words)
+
+    def controlled(self, control: str) -> "Method":
+        """The control of this method. Raises ValueError where it can have none."""
+        return replace(self, control=control)
+
+    @property
+    def own(self) -> "Method":
+        """The method that this one is the control of; the method itself where it is none."""
+        return replace(self, control=None)
 
     def __str__(self) -> str:
         return self.key
@@ -140,7 +168,18 @@ def parse_method(text: str) -> Method:
     token = text.strip()
     if not token:
         raise MethodError(token, "is empty")
-    name, *parts = (part.strip() for part in token.split(":"))
+    method, marked, control = (part.strip() for part in token.partition("@"))
+    own = _parse_own(method, token)
+    if not marked:
+        return own
+    try:
+        return own.controlled(control.lower())
+    except ValueError as error:
+        raise MethodError(token, str(error)) from None
+
+
+def _parse_own(text: str, token: str) -> Method:
+    name, *parts = (part.strip() for part in text.split(":"))
     try:
         family = Family(name.lower())
     except ValueError:
@@ -165,6 +204,8 @@ def parse_methods(text: str) -> list[Method]:
         method = parse_method(token)
         if method.family is Family.IMPORTED:
             raise MethodError(token.strip(), "was predicted elsewhere and cannot be run")
+        if method.control is not None:
+            raise MethodError(token.strip(), f"is a control: ask for its method, and for controls {method.control}")
         if method in methods:
             raise MethodError(token.strip(), "comes twice")
         methods.append(method)

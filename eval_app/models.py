@@ -50,6 +50,8 @@ class DatasetSplit(models.Model):
     document_count = models.PositiveIntegerField()
     entry_count = models.PositiveBigIntegerField()
     has_golds = models.BooleanField()
+    # Whether each question has the oracle's answer.
+    has_oracle = models.BooleanField(default=False)
     has_dates = models.BooleanField()
     imported_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -81,6 +83,8 @@ class Question(models.Model):
     id_is_integer = models.BooleanField(default=False)
     input = models.TextField()
     gold = models.TextField(null=True, blank=True)
+    # What one who knows the user's traits answers; known of a generated benchmark alone.
+    oracle_answer = models.TextField(null=True, blank=True)
     document_ids = ArrayField(models.BigIntegerField())
     entry_ids = ArrayField(models.TextField())
 
@@ -164,6 +168,8 @@ class Run(models.Model):
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
     family = models.CharField(max_length=20)
     retriever = models.CharField(max_length=100, blank=True)
+    # "swapped": each user's questions are answered with another user's profile, adapter or both.
+    control = models.CharField(max_length=20, blank=True)
     encoder = models.ForeignKey("retrieval_app.Encoder", on_delete=models.PROTECT, null=True, blank=True)
     documents_wanted = models.PositiveIntegerField(default=0)
     rank = models.PositiveIntegerField(null=True, blank=True)
@@ -199,6 +205,10 @@ class Run(models.Model):
             models.CheckConstraint(
                 condition=Q(adapter_dtype__in=["", "float32", "bfloat16"]), name="run_adapter_dtype_is_known"
             ),
+            models.CheckConstraint(
+                condition=Q(control="") | Q(control="swapped", family__in=["rag", "peft", "peft-rag"]),
+                name="run_control_is_of_a_personalized_run",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -210,7 +220,7 @@ class ExperimentRun(models.Model):
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="columns", db_index=False)
     task = models.CharField(max_length=100)
-    # The method as it was asked for: "peft-rag:best:8".
+    # The method as it was asked for: "peft-rag:best:8", and its control "peft-rag:best:8@swapped".
     method = models.CharField(max_length=100)
     # Null until `best` is known, and where the method was refused.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, blank=True, related_name="columns")
@@ -234,6 +244,10 @@ class Prediction(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="predictions", db_index=False)
     question = models.ForeignKey(Question, on_delete=models.CASCADE, related_name="predictions")
     end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="predictions", db_index=False)
+    # In a control, whose profile and adapter it was answered with: the prompt holds their words.
+    swapped_with = models.ForeignKey(
+        EndUser, on_delete=models.CASCADE, null=True, blank=True, related_name="swapped_predictions", db_index=False
+    )
     output = models.TextField()
     # Null for predictions that were made elsewhere.
     prompt = models.TextField(null=True, blank=True)
@@ -260,8 +274,19 @@ class Prediction(models.Model):
                 ),
                 name="prediction_arrays_are_parallel",
             ),
+            models.CheckConstraint(
+                condition=Q(swapped_with__isnull=True) | ~Q(swapped_with=F("end_user")),
+                name="prediction_swapped_with_another",
+            ),
         ]
-        indexes = [models.Index(fields=["end_user", "run"], name="prediction_by_end_user")]
+        indexes = [
+            models.Index(fields=["end_user", "run"], name="prediction_by_end_user"),
+            models.Index(
+                fields=["swapped_with"],
+                condition=Q(swapped_with__isnull=False),
+                name="prediction_by_swapped_with",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"prediction {self.pk}"

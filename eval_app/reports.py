@@ -1,8 +1,9 @@
 """From recorded predictions to scores, improvement records and the comparison table."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, transaction
@@ -12,13 +13,15 @@ from psycopg.types.json import Jsonb
 
 from eval_app.improvement import user_improvements
 from eval_app.methods import BEST, NONE, Method, parse_method
-from eval_app.models import Experiment, Prediction, Question, Run, UserImprovement
+from eval_app.models import DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run, UserImprovement
 from eval_app.regression import mean_profile_size
 from eval_app.scoring import RunScores, Sample, ScoredSample, score_sample
 from eval_app.table import Measured, NotRun, Outcome, Table, build_table, measure
 from lamp.catalogue import Task, get_task
 from training_app.models import Adapter
 
+# The baseline, a column and its control: more of a task's scores need not be held at once.
+_RUNS_HELD = 3
 NO_GOLDS = "predicted, not scored: the split has no golds"
 _CHUNK = 1000
 
@@ -133,26 +136,81 @@ def _profile_sizes(run: Run) -> dict[int, float]:
 
 @transaction.atomic
 def build_report(*, experiment: Experiment) -> dict[str, Any]:
-    """Measure each column against the non-personalized run, keep the improvements, and return what the table needs."""
+    """Measure each column against the non-personalized run, keep the improvements, and return what the table needs.
+
+    A control is measured against its own column instead, and keeps no improvements: it is nobody's personalization.
+    """
     columns = experiment.columns.select_related("run__split", "run__workspace").order_by("task", "id")
-    by_task: dict[str, list[tuple[str, Run | None, str]]] = defaultdict(list)
+    by_task: dict[str, list[ExperimentRun]] = defaultdict(list)
     for column in columns:
-        by_task[column.task].append((column.method, column.run, column.refusal))
-    measured: dict[str, dict[str, Any]] = {}
-    for task, found in by_task.items():
-        baseline = next((run for method, run, _ in found if method == NONE.key and _is_scored(run)), None)
-        # One run may stand in several columns, as rag:bm25 and rag:best; it is read once.
-        baseline_scores = run_scores(run=baseline) if baseline is not None else None
-        kept: dict[int, dict[str, Any]] = {}
-        measured[task] = {}
-        for method, run, refusal in found:
-            if run is None or not _is_scored(run):
-                measured[task][method] = {"reason": refusal or _why_not(run)}
-                continue
-            if run.pk not in kept:
-                kept[run.pk] = _measure(run, baseline, baseline_scores, seed=experiment.configuration["seed"])
-            measured[task][method] = {**kept[run.pk], "run": run.pk, "retriever": run.retriever}
-    return {"measured": measured}
+        by_task[column.task].append(column)
+    measured = {task: _measured_task(found, seed=experiment.configuration["seed"]) for task, found in by_task.items()}
+    return {"measured": measured, "truth": sorted(_tasks_with_truth(experiment))}
+
+
+def truth_has_come(*, experiment: Experiment) -> bool:
+    """Whether a split of an experiment that has its report got its truth since the report was made."""
+    known = (experiment.report or {}).get("truth", [])
+    return not _tasks_with_truth(experiment) <= set(known)
+
+
+def _tasks_with_truth(experiment: Experiment) -> set[str]:
+    splits = DatasetSplit.objects.filter(pk__in=experiment.configuration["splits"].values(), has_oracle=True)
+    return set(splits.values_list("task", flat=True))
+
+
+def _measured_task(columns: Sequence[ExperimentRun], *, seed: int) -> dict[str, Any]:
+    """Of each column of one task, by its key, what the table needs of it or why there is nothing."""
+    runs = {column.method: column.run for column in columns if column.run is not None and _is_scored(column.run)}
+    scores = lru_cache(maxsize=_RUNS_HELD)(lambda run: run_scores(run=run))
+    oracle = lru_cache(lambda split: _Oracle(split))
+    # One run may stand in several columns, as rag:bm25 and rag:best; it is measured once.
+    kept: dict[tuple[Run, Run | None], dict[str, Any]] = {}
+    measured: dict[str, Any] = {}
+    for column in columns:
+        run = runs.get(column.method)
+        if run is None:
+            measured[column.method] = {"reason": column.refusal or _why_not(column.run)}
+            continue
+        method = parse_method(column.method)
+        against = runs.get((NONE if method.control is None else method.own).key)
+        if (run, against) not in kept:
+            found = measure(
+                scores(run),
+                baseline=scores(against) if against is not None and against != run else None,
+                oracle=oracle(run.split).values_on(scores(run)),
+                seed=seed,
+            )
+            if method.control is None and against is not None and found.comparison is not None:
+                record_improvements(run=run, baseline=against, scores=scores(run), baseline_scores=scores(against))
+            kept[run, against] = found.as_dict()
+        measured[column.method] = {"measured": kept[run, against], "run": run.pk, "retriever": run.retriever}
+    return measured
+
+
+class _Oracle:
+    """What the oracle of a split scores, on whichever of its questions a run has answered."""
+
+    def __init__(self, split: DatasetSplit) -> None:
+        self._task = get_task(split.task)
+        self._answers: dict[str, str] = {}
+        if split.has_oracle:
+            answers = Question.objects.filter(split=split).values_list("external_id", "oracle_answer")
+            self._answers = {question: answer for question, answer in answers if answer is not None}
+        self._values: dict[str, Mapping[str, float] | None] = {}
+
+    def values_on(self, scores: RunScores) -> Mapping[str, float] | None:
+        """Its metrics on the questions that `scores` are of; None where it does not answer all of them."""
+        if scores.question_set not in self._values:
+            self._values[scores.question_set] = self._score(scores)
+        return self._values[scores.question_set]
+
+    def _score(self, scores: RunScores) -> Mapping[str, float] | None:
+        samples = [one.sample for one in scores.samples]
+        if not all(sample.question_id in self._answers for sample in samples):
+            return None
+        answered = [replace(sample, prediction=self._answers[sample.question_id]) for sample in samples]
+        return RunScores.of(self._task, [score_sample(self._task, sample) for sample in answered]).values
 
 
 def _is_scored(run: Run | None) -> bool:
@@ -165,16 +223,6 @@ def _why_not(run: Run | None) -> str:
     if run.state == Run.State.DONE:
         return NO_GOLDS
     return f"{run.state}: {run.error}" if run.error else run.state
-
-
-def _measure(run: Run, baseline: Run | None, baseline_scores: RunScores | None, *, seed: int) -> dict[str, Any]:
-    if baseline is not None and baseline_scores is not None and run.pk == baseline.pk:
-        return {"measured": measure(baseline_scores, seed=seed).as_dict()}
-    scores = run_scores(run=run)
-    measured = measure(scores, baseline=baseline_scores, seed=seed)
-    if baseline is not None and baseline_scores is not None and measured.comparison is not None:
-        record_improvements(run=run, baseline=baseline, scores=scores, baseline_scores=baseline_scores)
-    return {"measured": measured.as_dict()}
 
 
 def experiment_table(*, experiment: Experiment) -> Table:
@@ -199,5 +247,6 @@ def experiment_table(*, experiment: Experiment) -> Table:
 
 
 def _columns(experiment: Experiment) -> list[Method]:
+    """The columns of the table itself: controls stand in the cells of their own columns."""
     keys = experiment.columns.order_by("id").values_list("method", flat=True)
-    return [parse_method(key) for key in dict.fromkeys(keys)]
+    return [method for method in map(parse_method, dict.fromkeys(keys)) if method.control is None]

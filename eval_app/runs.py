@@ -11,6 +11,7 @@ from eval_app.kinds import SCORE_RUN
 from eval_app.methods import Method
 from eval_app.models import DatasetSplit, Prediction, Question, Run
 from eval_app.selectors import run_origin
+from eval_app.swapping import LEAST_USERS, RULE, TOO_FEW_USERS, Profile, swapped_profiles
 from jobs.outcomes import failures_of_keys, failures_of_origin, unfinished_origins
 from jobs.services import JobSpec, cancel_origin, enqueue
 from lamp.catalogue import get_task
@@ -45,8 +46,8 @@ def ensure_run(
     """Return the run that these inputs name, made if nobody has asked for it before.
 
     Only what decides the predictions names the run: the seed, the hyperparameters and what adapters are stored in
-    where there is an adapter, the encoder where there is a dense retriever. So a run is shared by all experiments that
-    need it.
+    where there is an adapter, the encoder where there is a dense retriever, the control where it is one. So a run is
+    shared by all experiments that need it.
     """
     retriever = method.retriever or ""
     used_encoder = encoder if retriever in DENSE else None
@@ -55,8 +56,10 @@ def ensure_run(
     used_adapter_dtype = adapter_dtype if method.family.adapts else ""
     wanted = documents_wanted if method.family.retrieves else 0
     workspace = split.dataset.workspace
+    control = {} if method.control is None else {"control": [method.control, RULE]}
     identity = digest_of(
         {
+            **control,
             "split": split.pk,
             "task_version": get_task(split.task).version,
             "base_model": f"{base_model.name}@{base_model.revision}",
@@ -81,6 +84,7 @@ def ensure_run(
             "base_model": base_model,
             "family": method.family.value,
             "retriever": retriever,
+            "control": method.control or "",
             "encoder": used_encoder,
             "documents_wanted": wanted,
             "rank": method.rank,
@@ -121,6 +125,10 @@ def step_run(*, run_id: int) -> Run:
 
 
 def _prepare(run: Run) -> None:
+    if run.control and selectors.run_questions(run=run).values("end_user").distinct().count() < LEAST_USERS:
+        # Refused when it was asked for; somebody has been erased since.
+        _fail(run, TOO_FEW_USERS)
+        return
     origin = run_origin(run.pk)
     # Looked at first: what is still missing takes long to find out, and while jobs are under way nothing is asked for.
     if run.state == Run.State.PREPARING and origin in unfinished_origins([origin]):
@@ -216,22 +224,25 @@ def _end_users_to_embed(run: Run) -> list[tuple[int, int]]:
 def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation]:
     assert run.base_model_id is not None
     asked = set(Generation.objects.filter(origin__startswith=f"{run_origin(run.pk)}/").values_list("origin", flat=True))
+    swapped = swapped_profiles(run=run) if run.control else {}
     for question in selectors.unanswered_questions(run=run).order_by("position").iterator(500):
         origin = f"{run_origin(run.pk)}/{question.pk}"
         if origin in asked:
             continue
+        # A control's question is asked as if the partner had asked it, so no reader ever looks through the wall.
+        asks = swapped[question.end_user_id] if run.control else Profile(question.end_user_id, question.document_ids)
         yield Generation(
-            end_user_id=question.end_user_id,
+            end_user_id=asks.end_user_id,
             task=run.split.task,
             base_model_id=run.base_model_id,
             family=run.family,
             retriever=run.retriever,
             encoder_id=run.encoder_id,
             documents_wanted=run.documents_wanted,
-            adapter_id=adapter_of.get(question.end_user_id),
+            adapter_id=adapter_of.get(asks.end_user_id),
             parameters=run.parameters,
             input=question.input,
-            profile_document_ids=question.document_ids,
+            profile_document_ids=asks.document_ids,
             origin=origin,
         )
 
@@ -239,14 +250,17 @@ def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation
 def collect_generation(generation: Generation) -> bool:
     """The finisher of runs: keep the answer as the run's prediction. An answer nobody waits for any more is dropped."""
     run_id, question_id = (int(part) for part in generation.origin.removeprefix("run:").split("/"))
-    if not Run.objects.filter(pk=run_id).exists() or not Question.objects.filter(pk=question_id).exists():
+    question = Question.objects.filter(pk=question_id).only("end_user_id").first()
+    if question is None or not Run.objects.filter(pk=run_id).exists():
         return True
+    swapped = generation.end_user_id != question.end_user_id
     Prediction.objects.bulk_create(
         [
             Prediction(
                 run_id=run_id,
                 question_id=question_id,
-                end_user_id=generation.end_user_id,
+                end_user_id=question.end_user_id,
+                swapped_with_id=generation.end_user_id if swapped else None,
                 output=generation.output or "",
                 prompt=generation.prompt,
                 adapter_id=generation.adapter_id,
@@ -300,6 +314,9 @@ def _fail(run: Run, error: str) -> None:
     run.finished_at = Now()
     run.state = Run.State.FAILED
     run.save(update_fields=["state", "error", "finished_at"])
+    if run.control:
+        # It holds one user's words in another's name, so it would not go with its user: it must not outlast the run.
+        _forget_generations(run)
 
 
 def _move(run: Run, state: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from eval_app.bootstrap import Interval
 from eval_app.comparison import Comparison, compare
 from eval_app.improvement import SAME, DifferentQuestions, relative_gain
-from eval_app.methods import NONE, Family, Method
+from eval_app.methods import NONE, SWAPPED, Family, Method
 from eval_app.published import COLUMNS, SOURCE, TABLE_1
 from eval_app.relative import PERSONALIZED, AverageGain, ValueRow, average_relative_improvement
 from eval_app.scoring import RunScores
@@ -25,8 +25,9 @@ from lamp.tasks import Metric, Task
 class Measured:
     """What a finished run left for the table. Raises ValueError where a value is not finite.
 
-    `question_set` is `RunScores.question_set`; `comparison` is with the table's baseline, None for the baseline itself
-    and where the two cannot be paired.
+    `question_set` is `RunScores.question_set`; `comparison` is with the table's baseline, of a control with its own
+    column, None for the baseline itself and where the two cannot be paired. `oracle` is what the oracle scores on the
+    same questions, None where there is none.
     """
 
     values: Mapping[str, float]
@@ -37,6 +38,7 @@ class Measured:
     comparison: Comparison | None = None
     retriever: str | None = None
     """What the method's `best` was; None where the method names its retriever or has none."""
+    oracle: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in self.values.values()):
@@ -53,8 +55,18 @@ class Measured:
         return cls(**{**data, "intervals": intervals, "comparison": comparison})
 
 
-def measure(run: RunScores, *, baseline: RunScores | None = None, seed: int = 0, draws: int = DRAWS) -> Measured:
-    """What the table needs of a run, compared with the baseline's run where both answered the same questions."""
+def measure(
+    run: RunScores,
+    *,
+    baseline: RunScores | None = None,
+    oracle: Mapping[str, float] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Measured:
+    """What the table needs of a run, compared with the baseline's run where both answered the same questions.
+
+    `oracle`: what the oracle scores on the run's questions, by metric.
+    """
     comparison = None
     if baseline is not None:
         try:
@@ -68,6 +80,7 @@ def measure(run: RunScores, *, baseline: RunScores | None = None, seed: int = 0,
         question_set=run.question_set,
         intervals={metric.name: run.interval(metric.name, seed=seed) for metric in run.task.metrics},
         comparison=comparison,
+        oracle=oracle,
     )
 
 
@@ -80,6 +93,38 @@ class NotRun:
 
 Outcome = Measured | NotRun
 NOT_ASKED_FOR = NotRun("not run")
+OTHER_QUESTIONS = "answered other questions than its own column"
+
+
+NO_GAIN = "the oracle is no better than no personalization, so nothing is to be gained"
+NO_BASELINE = "no personalization was not run on these questions"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of the possible gain that was reached: (value − none) / (oracle − none), on the same questions.
+
+    0 is no personalization, 1 the oracle. None where there is none, and `reason` says why.
+    """
+
+    value: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the control of a method scored in a metric, and the test of the method itself against it.
+
+    `value` is None where it did not run (`reason` says why); `p_value` is None where the two cannot be paired (`reason`
+    says so). `p_holm` is corrected over all controls of the table.
+    """
+
+    value: float | None
+    n: int
+    p_value: float | None = None
+    p_holm: float | None = None
+    share: Share | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +133,8 @@ class Cell:
 
     `value` is None where it did not run (`reason` says why). `note` says why a value cannot be compared with the row's
     others. `p_value`, `delta`, `relative_gain` are against the baseline; wins, ties and losses stand in the row of the
-    task's primary metric. `retriever` is what the method's `best` was.
+    task's primary metric. `retriever` is what the method's `best` was. `share` is known where the row has an oracle,
+    `control` where controls were asked for.
     """
 
     value: float | None
@@ -106,19 +152,23 @@ class Cell:
     retriever: str | None = None
     reason: str | None = None
     note: str | None = None
+    share: Share | None = None
+    control: Control | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A metric of a task.
 
-    `n` is the number of questions that its comparable cells answered; cells come by the method's key.
+    `n` is the number of questions that its comparable cells answered; cells come by the method's key. `oracle` is what
+    the oracle scores on these questions, None where there is none.
     """
 
     task: Task
     metric: Metric
     n: int
     cells: Mapping[str, Cell]
+    oracle: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +190,9 @@ def build_table(
     baseline: Method = NONE,
     reference: bool = False,
 ) -> Table:
-    """Lay out the outcomes, found by (task key, method key).
+    """Lay out the outcomes, found by (task key, method key); those of controls stand in their own columns' cells.
 
-    What is missing has not run. Holm's correction is over the whole table.
+    What is missing has not run. Holm's correction is over the whole table, and over all controls apart.
     """
     rows = [row for task in tasks for row in _task_rows(task, columns, outcomes, baseline)]
     rows = _corrected(rows, columns)
@@ -193,12 +243,51 @@ def _task_rows(
     base = measured.get(baseline)
     rows = []
     for at, metric in enumerate(task.metrics):
-        cells = {
-            method.key: _cell(outcome, metric, lead=lead, base=base, primary=at == 0)
-            for method, outcome in found.items()
-        }
-        rows.append(Row(task=task, metric=metric, n=lead.n if lead else 0, cells=_marked(cells, metric)))
+        cells = {}
+        for method, outcome in found.items():
+            cell = _cell(outcome, metric, lead=lead, base=base, primary=at == 0)
+            control = _control(task, method, outcomes, metric, own=outcome, base=base)
+            cells[method.key] = replace(cell, control=control)
+        oracle = lead.oracle[metric.name] if lead is not None and lead.oracle is not None else None
+        rows.append(Row(task=task, metric=metric, n=lead.n if lead else 0, cells=_marked(cells, metric), oracle=oracle))
     return rows
+
+
+def _control(
+    task: Task,
+    method: Method,
+    outcomes: Mapping[tuple[str, str], Outcome],
+    metric: Metric,
+    *,
+    own: Outcome,
+    base: Measured | None,
+) -> Control | None:
+    """How the swapped control of `method` did; None where nobody asked for it."""
+    if not method.family.personalizes:
+        return None
+    outcome = outcomes.get((task.key, method.controlled(SWAPPED).key))
+    if outcome is None:
+        return None
+    if isinstance(outcome, NotRun):
+        return Control(value=None, n=0, reason=outcome.reason)
+    control = Control(value=outcome.values[metric.name], n=outcome.n, share=_share(outcome, metric, base))
+    if outcome.comparison is not None:
+        return replace(control, p_value=outcome.comparison.metrics[metric.name].p_value)
+    own_ran = isinstance(own, Measured)
+    return replace(control, reason=OTHER_QUESTIONS if own_ran else "its own column did not run")
+
+
+def _share(outcome: Measured, metric: Metric, base: Measured | None) -> Share | None:
+    """The share of the possible gain; None where there is no oracle."""
+    if outcome.oracle is None:
+        return None
+    if base is None or base.question_set != outcome.question_set:
+        return Share(None, NO_BASELINE)
+    value, none, oracle = outcome.values[metric.name], base.values[metric.name], outcome.oracle[metric.name]
+    possible, reached = oracle - none, value - none
+    if not metric.higher_is_better:
+        possible, reached = none - oracle, none - value
+    return Share(reached / possible) if possible > SAME else Share(None, NO_GAIN)
 
 
 def _cell(outcome: Outcome, metric: Metric, *, lead: Measured | None, base: Measured | None, primary: bool) -> Cell:
@@ -211,6 +300,7 @@ def _cell(outcome: Outcome, metric: Metric, *, lead: Measured | None, base: Meas
         users=outcome.users,
         interval=outcome.intervals.get(metric.name),
         retriever=outcome.retriever,
+        share=_share(outcome, metric, base),
     )
     if lead is not None and outcome.question_set != lead.question_set:
         if outcome.n != lead.n:
@@ -244,11 +334,15 @@ def _marked(cells: Mapping[str, Cell], metric: Metric) -> dict[str, Cell]:
 
 
 def _corrected(rows: Sequence[Row], columns: Sequence[Method]) -> list[Row]:
-    corrected = iter(holm([row.cells[method.key].p_value for row in rows for method in columns]))
-    return [
-        replace(row, cells={method.key: replace(row.cells[method.key], p_holm=next(corrected)) for method in columns})
-        for row in rows
-    ]
+    cells = [row.cells[method.key] for row in rows for method in columns]
+    p_values = iter(holm([cell.p_value for cell in cells]))
+    of_controls = iter(holm([cell.control.p_value if cell.control else None for cell in cells]))
+
+    def corrected(cell: Cell) -> Cell:
+        p_holm, control = next(p_values), next(of_controls)
+        return replace(cell, p_holm=p_holm, control=replace(cell.control, p_holm=control) if cell.control else None)
+
+    return [replace(row, cells={method.key: corrected(row.cells[method.key]) for method in columns}) for row in rows]
 
 
 def _value_row(row: Row, columns: Sequence[Method]) -> ValueRow:
@@ -266,17 +360,33 @@ def _row_as_json(row: Row) -> dict[str, Any]:
         "task": row.task.key,
         "metric": row.metric.name,
         "higher_is_better": row.metric.higher_is_better,
+        **({} if row.oracle is None else {"oracle": {"value": row.oracle}}),
         "cells": {key: _cell_as_json(cell) for key, cell in row.cells.items()},
     }
 
 
 def _cell_as_json(cell: Cell) -> dict[str, Any]:
-    known = {name: value for name, value in asdict(cell).items() if value is not None}
+    control = {} if cell.control is None else {"control": _control_as_json(cell.control)}
+    if cell.value is None:
+        return {"value": None, "n": 0, "reason": cell.reason, **control}
+    known = _known(replace(cell, share=None, control=None))
     if cell.interval is not None:
         known["interval"] = list(cell.interval)
-    if cell.value is None:
-        return {"value": None, "n": 0, "reason": cell.reason}
     if cell.delta is not None:
         # Defined only where the baseline is not zero; the reader is told that it is not.
         known.setdefault("relative_gain", None)
-    return known
+    return {**known, **_share_as_json(cell.share), **control}
+
+
+def _control_as_json(control: Control) -> dict[str, Any]:
+    return {"value": control.value, **_known(replace(control, share=None)), **_share_as_json(control.share)}
+
+
+def _share_as_json(share: Share | None) -> dict[str, Any]:
+    if share is None:
+        return {}
+    return {"share_of_possible": share.value, **({} if share.reason is None else {"share_reason": share.reason})}
+
+
+def _known(of: Cell | Control) -> dict[str, Any]:
+    return {name: value for name, value in asdict(of).items() if value is not None}

@@ -1,6 +1,7 @@
 """The comparison table for a terminal, by `rich`. Nothing is said by colour alone, so a log of it reads the same."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rich import box
 from rich.console import Console
@@ -26,6 +27,7 @@ from eval_app.layout import (
 )
 from eval_app.methods import Method
 from eval_app.published import COLUMNS, TABLE_1
+from eval_app.supplements import Supplement, supplements_of
 from eval_app.table import Cell, Table
 
 _UNBOUNDED = 100_000
@@ -70,6 +72,11 @@ def print_table(table: Table, console: Console) -> None:
         say(f"\nUsers better / same / worse than {table.baseline.title}, by each task's first metric:", "bold")
         others = [method for method in table.columns if method != table.baseline]
         _print_grid(console, others, lambda columns: _wins(table, columns, symbols))
+    for one in supplements_of(table):
+        say("\n" + one.title, "bold")
+        _print_grid(console, one.columns, partial(_supplement, one, symbols))
+        for remark in one.remarks:
+            say(remark, "dim")
     if table.reference:
         say("\n" + reference_title(), "bold")
         _print_grid(console, COLUMNS, lambda columns: _reference(columns, symbols))
@@ -150,6 +157,21 @@ def _counted(cell: Cell, symbols: _Symbols) -> Text:
     if cell.wins is None:
         return Text(symbols.absent, style="dim")
     return Text(f"{cell.wins} / {cell.ties} / {cell.losses}")
+
+
+def _supplement(one: Supplement, symbols: _Symbols, columns: Sequence[Method]) -> Grid:
+    grid = _grid(TASK_TITLE, METRIC_TITLE)
+    for title in one.leads:
+        grid.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+    _add_methods(grid, columns)
+    for line in one.lines:
+        grid.add_row(
+            Text(line.row.task.key if line.begins_task else "", style="bold"),
+            Text(f"{line.row.metric.name} {symbols.arrow(line.row.metric.higher_is_better)}"),
+            *line.leads,
+            *(Text(symbols.text(line.cells[method.key])) for method in columns),
+        )
+    return grid
 
 
 def _reference(columns: Sequence[Method], symbols: _Symbols) -> Grid:

@@ -31,12 +31,18 @@ EXACT = {"num_beams": 2, "max_input_tokens": 128, "max_output_tokens": 8, "exact
 
 @pytest.fixture
 def compare(in_process):
-    """Run every method on a split to its end."""
+    """Run every method on a split to its end, amid the controls that read other users' data on purpose."""
 
     def compare(split, name):
         hyperparameters = {**HYPERPARAMETERS, "epochs": 4, "learning_rate": 3e-2}
         experiment = start(
-            split, METHODS, name=name, encoder=small_encoder(), parameters=EXACT, hyperparameters=hyperparameters
+            split,
+            METHODS,
+            controls=["swapped"],
+            name=name,
+            encoder=small_encoder(),
+            parameters=EXACT,
+            hyperparameters=hyperparameters,
         )
         in_process()
         assert Experiment.objects.get(pk=experiment.pk).state == "done"
@@ -69,8 +75,9 @@ def ranks_of(end_user, split):
 
 
 def answers_of(end_user, experiment):
-    """Question and method → prompt, documents with scores, output and its score."""
-    columns = dict(ExperimentRun.objects.filter(experiment=experiment).values_list("run", "method"))
+    """Question and method → prompt, documents with scores, output and its score, of the methods themselves."""
+    own = ExperimentRun.objects.filter(experiment=experiment, run__control="")
+    columns = dict(own.values_list("run", "method"))
     return {
         (one.question.input, columns[one.run_id]): (
             one.prompt,

@@ -37,10 +37,12 @@ _DEPTH_CHANGE[list(b"]}")] = -1
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one kind of file may hold. A row is one question or one gold."""
+    """What one kind of file may hold. A row is one question or one answer."""
 
     opens_with: bytes
     """The first byte that is not blank."""
+    form: str
+    """What the file must hold, in words."""
     depth: int
     """How many lists and objects may stand inside each other."""
     row_depth: int
@@ -51,8 +53,10 @@ class Bounds:
     """Values in one row: about 40,000 profile entries of five fields."""
 
 
-QUESTIONS: Final = Bounds(opens_with=b"[", depth=4, row_depth=2)
-GOLDS: Final = Bounds(opens_with=b"{", depth=3, row_depth=3)
+QUESTIONS: Final = Bounds(opens_with=b"[", form="a list of questions", depth=4, row_depth=2)
+GOLDS: Final = Bounds(opens_with=b"{", form='an object with "task" and "golds"', depth=3, row_depth=3)
+# Beside the answers, a truth holds traits of users, which are free to nest a little.
+TRUTH: Final = Bounds(opens_with=b"{", form='an object with "task" and "oracle"', depth=10, row_depth=5)
 
 
 class OutOfBounds(Exception):
@@ -165,7 +169,7 @@ class BoundedFile:
         if text[:1] == expected:
             return
         found = {b"[": "a list", b"{": "an object"}.get(text[:1])
-        wanted = {b"[": "a list of questions", b"{": 'an object with "task" and "golds"'}[expected]
+        wanted = self._bounds.form
         if found is None:
             raise self._fault("not JSON", f"The file must hold {wanted}", self.bytes_read)
         raise self._fault(f"{found} where {wanted} belongs", "Check that the right file was given", self.bytes_read)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lamp.bounds import GOLDS
+from lamp.bounds import GOLDS, Bounds
 from lamp.json_rows import JsonEvents, JsonRows
 from lamp.problems import LampProblem, shown_ids
 from lamp.recognition import names_task
@@ -50,7 +50,26 @@ def read_golds(path: str | os.PathLike[str], *, task: Task | None = None, name: 
             message=f"names another task than {task.key}",
             remedy=f'Give the outputs of {task.key}, whose "task" is "{task.file_key}"',
         )
-    return Golds(task_key, _answers(path, name, task))
+    return Golds(task_key, read_answers(path, bounds=GOLDS, prefix="golds.item", name=name, task=task))
+
+
+def read_answers(
+    path: str | os.PathLike[str], *, bounds: Bounds, prefix: str, name: str, task: Task | None
+) -> Iterator[Gold]:
+    """Stream the answers that stand under `prefix` ("golds.item"), each id once; with `task`, as it can have them.
+
+    Raises `LampProblem` at the answer that is wrong.
+    """
+    seen = SeenIds(name)
+    with JsonRows(path, bounds=bounds, prefix=prefix, name=name) as rows:
+        for row in rows:
+            gold = _answer(row, name, rows.row)
+            seen.add(gold.id)
+            wrong = None if task is None else check_gold(task, gold.output)
+            if wrong is not None:
+                remedy = "Correct it, or name the task that these outputs belong to"
+                raise LampProblem(file=name, question_id=gold.id, field="output", message=wrong, remedy=remedy)
+            yield gold
 
 
 def read_predictions(path: str | os.PathLike[str], *, name: str | None = None) -> Golds:
@@ -85,19 +104,6 @@ def questions_without_gold(file: str, count: int, ids: Sequence[str]) -> LampPro
         message=f"{count} {'question has' if count == 1 else 'questions have'} no gold: {shown_ids(ids, count)}",
         remedy="Give the outputs of all questions, or none at all",
     )
-
-
-def _answers(path: str | os.PathLike[str], name: str, task: Task | None) -> Iterator[Gold]:
-    seen = SeenIds(name)
-    with JsonRows(path, bounds=GOLDS, prefix="golds.item", name=name) as rows:
-        for row in rows:
-            gold = _answer(row, name, rows.row)
-            seen.add(gold.id)
-            wrong = None if task is None else check_gold(task, gold.output)
-            if wrong is not None:
-                remedy = "Correct it, or name the task that these outputs belong to"
-                raise LampProblem(file=name, question_id=gold.id, field="output", message=wrong, remedy=remedy)
-            yield gold
 
 
 def _answer(row: Any, name: str, number: int) -> Gold:

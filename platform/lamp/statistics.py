@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from lamp.golds import golds_for_unknown_questions, questions_without_gold, read_golds
-from lamp.problems import IDS_SHOWN
+from lamp.golds import Gold, golds_for_unknown_questions, questions_without_gold, read_golds
+from lamp.problems import IDS_SHOWN, LampProblem
 from lamp.reading import Separation, read_questions
 from lamp.row_ids import SeenIds
 from lamp.tasks import Task
+from lamp.truth import oracle_of_unknown_questions, questions_without_oracle, read_oracle
 
 
 @dataclass
@@ -86,11 +87,14 @@ def split_statistics(
     *,
     task: Task | None = None,
     separation: Separation | None = None,
+    truth: str | os.PathLike[str] | None = None,
+    split: str = "",
 ) -> SplitStatistics:
     """Read a questions file, and its outputs where given, and tell what they hold.
 
-    Raises `LampProblem` for what an import would refuse too: bad questions, golds of another task, golds for unknown
-    questions or questions without gold.
+    With `truth`, what its oracle answers to the questions of `split` is checked too. Raises `LampProblem` for what an
+    import would refuse: bad questions, golds or a truth of another task, answers for unknown questions or questions
+    without one.
     """
     reader = read_questions(questions, task=task, separation=separation)
     told = SplitStatistics(reader.task, reader.separation)
@@ -103,32 +107,59 @@ def split_statistics(
             users.add(hash(question.user_id))
     told.questions, told.ignored_fields = reader.count, reader.ignored_fields
     told.users = len(users) if reader.separation == "time" else reader.count
+
+    def ids() -> Iterator[str]:
+        return (question.id for question in read_questions(questions, task=told.task, separation=told.separation))
+
     if outputs is not None:
-        _read_outputs(told, outputs, reader.ids, ids=lambda: _ids(questions, reader.task, reader.separation))
+        told.golds = _require_an_answer_each(
+            _counted(read_golds(outputs, task=told.task).items, told.output_words),
+            reader.ids,
+            ids=ids,
+            file=os.path.basename(outputs),
+            unknown_problem=golds_for_unknown_questions,
+            missing_problem=questions_without_gold,
+        )
+    if truth is not None:
+        _require_an_answer_each(
+            read_oracle(truth, task=told.task, split=split),
+            reader.ids,
+            ids=ids,
+            file=os.path.basename(truth),
+            unknown_problem=oracle_of_unknown_questions,
+            missing_problem=questions_without_oracle,
+        )
     return told
 
 
-def _read_outputs(
-    told: SplitStatistics, outputs: str | os.PathLike[str], asked: SeenIds, *, ids: Callable[[], Iterator[str]]
-) -> None:
-    name = os.path.basename(outputs)
+def _counted(golds: Iterable[Gold], words: Spread) -> Iterator[Gold]:
+    for gold in golds:
+        words.add(len(gold.output.split()))
+        yield gold
+
+
+def _require_an_answer_each(
+    answers: Iterable[Gold],
+    asked: SeenIds,
+    *,
+    ids: Callable[[], Iterator[str]],
+    file: str,
+    unknown_problem: Callable[[str, int, Sequence[str]], LampProblem],
+    missing_problem: Callable[[str, int, Sequence[str]], LampProblem],
+) -> int:
+    """Read the answers of a file, which must be to the questions `asked` and to all of them; how many there are."""
     answered: set[int] = set()
     unknown = 0
     unknown_ids: list[str] = []
-    for gold in read_golds(outputs, task=told.task).items:
-        told.output_words.add(len(gold.output.split()))
-        answered.add(hash(gold.id))
-        if gold.id not in asked:
+    for answer in answers:
+        answered.add(hash(answer.id))
+        if answer.id not in asked:
             unknown += 1
             if len(unknown_ids) < IDS_SHOWN:
-                unknown_ids.append(gold.id)
+                unknown_ids.append(answer.id)
     if unknown:
-        raise golds_for_unknown_questions(name, unknown, unknown_ids)
+        raise unknown_problem(file, unknown, unknown_ids)
     if len(answered) < len(asked):
         without = (question_id for question_id in ids() if hash(question_id) not in answered)
-        raise questions_without_gold(name, len(asked) - len(answered), list(islice(without, IDS_SHOWN)))
-    told.golds = len(answered)
-
-
-def _ids(path: str | os.PathLike[str], task: Task, separation: Separation) -> Iterator[str]:
-    return (question.id for question in read_questions(path, task=task, separation=separation))
+        raise missing_problem(file, len(asked) - len(answered), list(islice(without, IDS_SHOWN)))
+    return len(answered)

@@ -36,10 +36,10 @@ class Installation:
             text=True,
         )
 
-    def run(self, *arguments: str | Path, expect: int = 0) -> str:
+    def run(self, *arguments: str | Path, expect: int = 0, seconds: float = 280) -> str:
         """Run `manage.py …` to its end, and return what it said: standard output, or the error if one is expected."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=280)
+        out, err = process.communicate(timeout=seconds)
         assert process.returncode == expect, out + err
         return err if expect else out
 

@@ -78,6 +78,7 @@ def answered_run(split: DatasetSplit, outputs: Sequence[str], *, method: str = "
         family=parsed.family.value,
         retriever=parsed.retriever or "",
         rank=parsed.rank,
+        control=parsed.control or "",
         question_count=len(questions),
         state=Run.State.SCORING,
         **fields,

@@ -1,10 +1,11 @@
 import shutil
 
 import pytest
+from django.db.models import F
 from django.db.models.functions import Now
 
 from eval_app.experiments import ExperimentRefused, advance_experiment, advance_stalled, cancel_experiment
-from eval_app.models import Experiment, ExperimentRun, Prediction, Run
+from eval_app.models import DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
 from eval_app.reports import experiment_table
 from eval_app.table import table_as_json
 from jobs.models import Job
@@ -184,6 +185,20 @@ def test_a_refused_best_on_test_is_chosen_once_dev_has_run(dev, alice, bob, in_p
     again = start(test, "rag:best", name="on test")
     in_process()
     assert (fresh(again).state, columns(again)["rag:best"].run.retriever) == ("done", "bm25")
+
+
+def test_a_truth_that_came_later_stands_in_the_report_once_the_same_is_asked_again(dev, in_process):
+    experiment = start(dev)
+    in_process()
+    runs = set(Run.objects.values_list("pk", "finished_at"))
+    Question.objects.filter(split=dev).update(oracle_answer=F("gold"))
+    DatasetSplit.objects.filter(pk=dev.pk).update(has_oracle=True)
+    assert start(dev) == experiment
+    in_process()
+    row = table_as_json(experiment_table(experiment=fresh(experiment)))["rows"][0]
+    assert (row["oracle"], row["cells"]["none"]["share_of_possible"]) == ({"value": 1.0}, 0.0)
+    assert set(Run.objects.values_list("pk", "finished_at")) == runs
+    assert start(dev).state == "done"
 
 
 def test_a_limit_of_users_answers_their_questions_alone(dev, alice, in_process):

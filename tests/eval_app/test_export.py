@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eval_app.export import CSV_COLUMNS, to_csv, to_json, to_latex, to_markdown
+from eval_app.export import CONTROL_COLUMNS, CSV_COLUMNS, SHARE_COLUMNS, to_csv, to_json, to_latex, to_markdown
 from eval_app.methods import parse_methods
 from eval_app.table import NotRun, build_table, measure, table_as_json
 from lamp.catalogue import get_task
@@ -36,6 +36,26 @@ def a_table(*, reference=False, reason="its documents have no dates"):
     }
     tasks = [get_task("LaMP-1"), get_task("LaMP-3")]
     return build_table(tasks=tasks, columns=columns, outcomes=outcomes, reference=reference)
+
+
+def a_controlled_table():
+    """Two tasks, of which one has an oracle; a control that did worse, one that did not run."""
+    columns = parse_methods("none,rag:bm25,peft:8")
+    golds, ratings = ["[1]"] * 12, ["5", "1", "3", "4"]
+    none, own = answers("LaMP-1", golds, ["[2]"] * 11 + ["[1]"]), answers("LaMP-1", golds, golds)
+    plain, better = answers("LaMP-3", ratings, ["3", "1", "3", "1"]), answers("LaMP-3", ratings, ["4", "1", "3", "1"])
+    oracle = {"accuracy": 1.0}
+    outcomes = {
+        ("LaMP-1", "none"): measure(none, oracle=oracle),
+        ("LaMP-1", "rag:bm25"): measure(own, baseline=none, oracle=oracle),
+        ("LaMP-1", "rag:bm25@swapped"): measure(none, baseline=own, oracle=oracle),
+        ("LaMP-1", "peft:8"): measure(none, baseline=none, oracle=oracle),
+        ("LaMP-1", "peft:8@swapped"): NotRun("there is nobody else"),
+        ("LaMP-3", "none"): measure(plain),
+        ("LaMP-3", "rag:bm25"): measure(better, baseline=plain),
+        ("LaMP-3", "rag:bm25@swapped"): measure(better, baseline=better),
+    }
+    return build_table(tasks=[get_task("LaMP-1"), get_task("LaMP-3")], columns=columns, outcomes=outcomes)
 
 
 @pytest.mark.parametrize(("form", "file"), [(to_markdown, "table.md"), (to_latex, "table.tex"), (to_csv, "table.csv")])
@@ -94,10 +114,35 @@ def test_csv_marks_published_lines():
     assert all(line["n"] for line in lines if line["published"] == "false")
 
 
+@pytest.mark.parametrize("form", [to_markdown, to_latex])
+def test_controls_and_shares_are_tables_of_their_own(form):
+    text, plain = form(a_controlled_table()), form(a_table())
+    assert "Own against another user's: own / swapped" in text
+    assert "Share of the possible gain" in text
+    assert "1.000 / 0.083, p .003" in text
+    assert "there is nobody else." in text
+    assert "Own is better than swapped in 1 and worse in 0 of 3 cells" in text
+    assert "swapped" not in plain
+    assert "possible" not in plain
+
+
+def test_csv_has_columns_for_controls_and_shares_only_where_there_are_any():
+    lines = list(csv.DictReader(io.StringIO(to_csv(a_controlled_table()))))
+    assert tuple(lines[0]) == CSV_COLUMNS + SHARE_COLUMNS + CONTROL_COLUMNS
+    found = {(line["task"], line["metric"], line["method"]): line for line in lines}
+    own = found["LaMP-1", "accuracy", "rag:bm25"]
+    assert (own["oracle"], own["share_of_possible"], own["swapped_share_of_possible"]) == ("1.0", "1.0", "0.0")
+    assert float(own["swapped_value"]) == 1 / 12
+    assert float(own["swapped_p_value"]) == 2 / 2**11
+    assert found["LaMP-1", "accuracy", "peft:8"]["swapped_remark"] == "there is nobody else"
+    rating = found["LaMP-3", "MAE", "rag:bm25"]
+    assert (rating["oracle"], rating["share_of_possible"], rating["swapped_p_value"]) == ("", "", "1.0")
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 @pytest.mark.long
 def test_latex_compiles(tmp_path):
-    body = to_latex(a_table(reference=True, reason=NASTY))
+    body = to_latex(a_table(reference=True, reason=NASTY)) + to_latex(a_controlled_table())
     head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}\\begin{document}\n"
     (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
     subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)

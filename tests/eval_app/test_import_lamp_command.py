@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from common.objects import get_store
 from eval_app.models import Dataset
 from jobs.models import Job
-from tests.lamp.lamp_files import headline_question, outputs, tweet_question, write
+from tests.lamp.lamp_files import headline_question, outputs, truth, tweet_question, write
 from users_app.models import Workspace
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +74,17 @@ def test_bad_files(tmp_path, questions, golds, expected):
 )
 def test_bad_names(tmp_path, more, expected):
     assert expected in refused(tmp_path, [headline_question("1")], **more)
+
+
+@pytest.mark.parametrize(
+    ("oracle", "expected"),
+    [
+        (b"hello", "truth.json: not JSON"),
+        (truth("LaMP_4", dev={"1": "x"}), "names another task than LaMP-7"),
+        (truth("LaMP_7", test={"1": "x"}), 'field "oracle.dev.answers": is missing'),
+        (truth("LaMP_7", dev={"1": "x", "2": "y"}), "1 answer is for unknown questions: 2"),
+        (truth("LaMP_7", dev={}), "1 question has no answer of the oracle: 1"),
+    ],
+)
+def test_bad_truths(tmp_path, oracle, expected):
+    assert expected in refused(tmp_path, truth=str(write(tmp_path / "truth.json", oracle)))

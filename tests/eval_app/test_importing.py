@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from django.db import connection, connections, transaction
 
-from eval_app.importing import Order, Source, import_split
+from eval_app.importing import Order, Source, find_standing, import_split
 from eval_app.models import Dataset, DatasetSplit, Question
 from lamp.catalogue import get_task
 from lamp.problems import LampProblem
-from tests.lamp.lamp_files import headline_question, outputs, tweet_question, write
+from tests.lamp.lamp_files import headline_question, outputs, truth, tweet_question, write
 from users_app.documents import document_digest
 from users_app.models import Document, EndUser, Workspace
 
@@ -27,10 +27,11 @@ def workspace():
 def order(workspace, tmp_path):
     """Makes an order of the content of files."""
 
-    def make(questions, golds=None, *, split="dev", dataset="lamp", **more) -> Order:
+    def make(questions, golds=None, oracle=None, *, split="dev", dataset="lamp", **more) -> Order:
         path = questions if isinstance(questions, Path) else write(tmp_path / "dev_questions.json", questions)
         source = None if golds is None else Source(write(tmp_path / "dev_outputs.json", golds), "dev_outputs.json")
-        return Order(workspace, dataset, split, Source(path, "dev_questions.json"), source, **more)
+        known = None if oracle is None else Source(write(tmp_path / "truth.json", oracle), "truth.json")
+        return Order(workspace, dataset, split, Source(path, "dev_questions.json"), source, known, **more)
 
     return make
 
@@ -188,6 +189,74 @@ def test_a_bad_file_leaves_nothing_behind(order, questions, golds, expected):
         import_split(order(questions, golds))
     assert expected in str(problem.value)
     assert everything_stored() == before
+
+
+class TestTruth:
+    QUESTIONS = [tweet_question("1"), tweet_question("2")]
+    GOLDS = outputs("LaMP_7", {"1": "x", "2": "y"})
+    ORACLE = truth("LaMP_7", dev={"1": "\tan \\ x 😀", "2": ""}, test={"9": "of another split"})
+
+    def answers(self):
+        return dict(Question.objects.values_list("external_id", "oracle_answer"))
+
+    def test_the_oracles_answers_are_kept_with_the_questions_of_their_split(self, order):
+        done = import_split(order(self.QUESTIONS, self.GOLDS, self.ORACLE))
+        assert (done.changed, done.has_oracle, done.new_oracle) == (True, True, True)
+        assert self.answers() == {"1": "\tan \\ x 😀", "2": ""}
+        assert DatasetSplit.objects.get().has_oracle
+
+    def test_without_a_truth_there_is_none(self, order):
+        done = import_split(order(self.QUESTIONS, self.GOLDS))
+        assert (done.has_oracle, done.new_oracle, self.answers()) == (False, False, {"1": None, "2": None})
+
+    def test_a_split_that_stands_may_get_its_truth_later(self, order):
+        import_split(order(self.QUESTIONS, self.GOLDS))
+        asked = order(self.QUESTIONS, self.GOLDS, self.ORACLE)
+        assert find_standing(asked) is None
+        assert set(self.answers().values()) == {None}
+        done = import_split(asked)
+        assert (done.changed, done.has_oracle, done.new_oracle, done.version) == (False, True, True, 1)
+        assert self.answers()["1"] == "\tan \\ x 😀"
+        assert DatasetSplit.objects.count() == 1
+
+    def test_the_same_truth_again_changes_nothing_and_so_does_none(self, order):
+        import_split(order(self.QUESTIONS, self.GOLDS, self.ORACLE))
+        before = everything_stored()
+        for oracle in (self.ORACLE, None):
+            asked = order(self.QUESTIONS, self.GOLDS, oracle)
+            assert find_standing(asked) == import_split(asked)
+            assert everything_stored() == before
+        assert (import_split(asked).has_oracle, import_split(asked).new_oracle) == (True, False)
+
+    def test_another_truth_of_the_same_questions_is_refused(self, order):
+        import_split(order(self.QUESTIONS, self.GOLDS, self.ORACLE))
+        before = everything_stored()
+        asked = order(self.QUESTIONS, self.GOLDS, truth("LaMP_7", dev={"1": "other", "2": ""}))
+        for attempt in (find_standing, import_split):
+            with pytest.raises(LampProblem, match=r"another truth stands for LaMP-7 dev v1: 1 answers differ"):
+                attempt(asked)
+        assert everything_stored() == before
+
+    @pytest.mark.parametrize("stands", [False, True], ids=["new", "standing"])
+    @pytest.mark.parametrize(
+        ("oracle", "expected"),
+        [
+            (truth("LaMP_7", dev={"1": "x"}), 'truth.json, field "id": 1 question has no answer of the oracle: 2'),
+            (truth("LaMP_7", dev={"1": "x", "2": "y", "9": "z"}), "1 answer is for unknown questions: 9"),
+            (truth("LaMP_4", dev={"1": "x", "2": "y"}), "names another task than LaMP-7"),
+            (truth("LaMP_7", test={"1": "x", "2": "y"}), 'field "oracle.dev.answers": is missing'),
+            (b'{"task": "LaMP_7", "oracle": {"dev": {"answers": [', "the file ends in the middle"),
+        ],
+        ids=["too few", "too many", "task", "split", "cut"],
+    )
+    def test_a_bad_truth_leaves_everything_as_it_was(self, order, stands, oracle, expected):
+        if stands:
+            import_split(order(self.QUESTIONS, self.GOLDS))
+        before = everything_stored()
+        with pytest.raises(LampProblem) as problem:
+            import_split(order(self.QUESTIONS, self.GOLDS, oracle))
+        assert expected in str(problem.value)
+        assert everything_stored() == before
 
 
 def test_an_import_that_breaks_in_the_middle_leaves_nothing_behind(order):

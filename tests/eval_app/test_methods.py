@@ -37,6 +37,9 @@ def test_the_list_of_the_issue_is_read_in_its_order():
         ("peft-rag:contriever:64", "peft-rag:contriever:64", "PEFT-RAG Contriever r=64"),
         ("peft-rag:best:8", "peft-rag:best:8", "PEFT-RAG best r=8"),
         ("imported:GPT-x_1.0", "imported:GPT-x_1.0", "Imported GPT-x_1.0"),
+        ("rag:BM25 @ Swapped", "rag:bm25@swapped", "RAG BM25 swapped"),
+        ("peft:8@swapped", "peft:8@swapped", "PEFT r=8 swapped"),
+        ("peft-rag:best:8@swapped", "peft-rag:best:8@swapped", "PEFT-RAG best r=8 swapped"),
     ],
 )
 def test_a_method_has_one_canonical_key_and_a_title(written, key, title):
@@ -68,6 +71,11 @@ def test_a_method_has_one_canonical_key_and_a_title(written, key, title):
         ("rag:bm25,RAG:BM25", "comes twice"),
         ("peft:8,peft:08", "comes twice"),
         ("imported:mine", "predicted elsewhere and cannot be run"),
+        ("rag:bm25@swapped", "is a control: ask for its method, and for controls swapped"),
+        ("rag:bm25@", "has no such control; those of personalized methods: swapped"),
+        ("rag:bm25@" + "x" * 5000, "has no such control"),
+        ("none@swapped", "has no such control"),
+        ("imported:mine@swapped", "has no such control"),
     ],
 )
 def test_a_wrong_method_is_named_with_what_is_allowed(written, complaint):
@@ -102,6 +110,8 @@ def test_a_label_of_imported_predictions_is_a_plain_name(label):
         {"family": Family.PEFT_RAG, "rank": 8},
         {"family": Family.IMPORTED},
         {"family": Family.NONE, "label": "x"},
+        {"family": Family.NONE, "control": "swapped"},
+        {"family": Family.RAG, "retriever": "bm25", "control": "shuffled"},
     ],
 )
 def test_a_method_cannot_be_made_of_parts_that_do_not_belong_together(parts):

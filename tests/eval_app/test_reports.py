@@ -1,7 +1,7 @@
 import pytest
 
-from eval_app.models import Prediction, UserImprovement
-from eval_app.reports import NO_GOLDS, build_report, experiment_table, run_scores, score_run
+from eval_app.models import Prediction, Question, UserImprovement
+from eval_app.reports import NO_GOLDS, build_report, experiment_table, run_scores, score_run, truth_has_come
 from eval_app.table import table_as_json
 from lamp.catalogue import get_task
 from lamp.metrics import evaluate, sample_scores
@@ -168,3 +168,114 @@ class TestTable:
         experiment.configuration["reference"] = True
         conclude(experiment)
         assert table_as_json(experiment_table(experiment=experiment))["reference"]["published"] is True
+
+
+class TestControls:
+    def test_a_control_is_tested_against_its_own_column_by_hand(self, dev):
+        own = answered_run(dev, BETTER, method="rag:bm25")
+        swapped = answered_run(dev, POOR, method="rag:bm25@swapped")
+        experiment = ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": own, "rag:bm25@swapped": swapped})
+        row = rows(experiment)["rouge-1"]
+        control = row["cells"]["rag:bm25"]["control"]
+        # Of two users Alice's answers differ: own and swapped as they are and changed round are equally far apart.
+        assert control == {"value": swapped.metrics["rouge-1"], "n": 3, "p_value": 1.0, "p_holm": 1.0}
+        assert row["cells"]["rag:bm25"]["value"] > control["value"]
+
+    def test_one_control_may_stand_in_two_columns(self, dev):
+        own, swapped = answered_run(dev, BETTER, method="rag:bm25"), answered_run(dev, POOR, method="rag:bm25@swapped")
+        experiment = ended(
+            dev,
+            {
+                "none": answered_run(dev, POOR),
+                "rag:bm25": own,
+                "rag:bm25@swapped": swapped,
+                "rag:best": own,
+                "rag:best@swapped": swapped,
+            },
+        )
+        cells = rows(experiment)["rouge-1"]["cells"]
+        assert list(cells) == ["none", "rag:bm25", "rag:best"]
+        told = [{**cells[key]["control"], "p_holm": None} for key in ("rag:bm25", "rag:best")]
+        assert told[0] == told[1]
+
+    def test_a_control_leaves_no_improvements(self, dev):
+        own, swapped = answered_run(dev, BETTER, method="rag:bm25"), answered_run(dev, POOR, method="rag:bm25@swapped")
+        ended(dev, {"none": answered_run(dev, POOR), "rag:bm25": own, "rag:bm25@swapped": swapped})
+        assert set(UserImprovement.objects.values_list("run", flat=True)) == {own.pk}
+
+    def test_a_control_that_was_refused_says_why(self, dev):
+        own = answered_run(dev, BETTER, method="rag:bm25")
+        experiment = ended(
+            dev, {"none": answered_run(dev, POOR), "rag:bm25": own, "rag:bm25@swapped": "there is nobody else"}
+        )
+        control = rows(experiment)["rouge-1"]["cells"]["rag:bm25"]["control"]
+        assert control == {"value": None, "n": 0, "reason": "there is nobody else"}
+
+
+class TestShareOfThePossible:
+    ORACLE = ["rain on my roses again", "my bike loves mud", "garden gloves"]
+
+    @pytest.fixture
+    def known(self, dev):
+        """The dev split with the oracle's answers."""
+        for question, answer in zip(Question.objects.filter(split=dev).order_by("position"), self.ORACLE, strict=True):
+            question.oracle_answer = answer
+            question.save()
+        dev.has_oracle = True
+        dev.save()
+        return dev
+
+    def mean(self, outputs, metric="rouge-1", only=(0, 1, 2)):
+        return sum(sample_scores(get_task("LaMP-7"), outputs[at], GOLDS[at])[metric] for at in only) / len(only)
+
+    def test_it_is_computed_from_the_oracles_own_answers(self, known):
+        experiment = ended(
+            known, {"none": answered_run(known, POOR), "rag:bm25": answered_run(known, BETTER, method="rag:bm25")}
+        )
+        for metric in ("rouge-1", "rouge-L"):
+            none, own, oracle = (self.mean(outputs, metric) for outputs in (POOR, BETTER, self.ORACLE))
+            row = rows(experiment)[metric]
+            assert row["oracle"]["value"] == pytest.approx(oracle)
+            assert row["cells"]["none"]["share_of_possible"] == 0.0
+            assert row["cells"]["rag:bm25"]["share_of_possible"] == pytest.approx((own - none) / (oracle - none))
+
+    def test_with_a_limit_of_users_only_their_questions_count(self, known, alice):
+        hers = Question.objects.filter(split=known, end_user=alice)
+        runs = {"none": answered_run(known, POOR), "rag:bm25": answered_run(known, BETTER, method="rag:bm25")}
+        for run in runs.values():
+            run.predictions.exclude(question__in=hers).delete()
+        row = rows(ended(known, runs, user_limit=1))["rouge-1"]
+        none, own, oracle = (self.mean(outputs, only=(0, 2)) for outputs in (POOR, BETTER, self.ORACLE))
+        assert row["oracle"]["value"] == pytest.approx(oracle)
+        assert row["cells"]["rag:bm25"]["share_of_possible"] == pytest.approx((own - none) / (oracle - none))
+
+    def test_the_macro_f1_of_the_oracle_is_over_all_its_answers(self, alice):
+        question = "Which tag does this movie relate to? description: "
+        golds, told = ["comedy", "action", "comedy"], ["comedy", "action", "action"]
+        split = split_of([Asked(alice, question + str(at), tag, []) for at, tag in enumerate(golds)], task="LaMP-2")
+        for stored, answer in zip(Question.objects.filter(split=split).order_by("position"), told, strict=True):
+            Question.objects.filter(pk=stored.pk).update(oracle_answer=answer)
+        split.has_oracle = True
+        split.save()
+        found = rows(ended(split, {"none": answered_run(split, ["comedy"] * 3)}))
+        ids = [str(at) for at in range(3)]
+        wanted = evaluate(get_task("LaMP-2"), dict(zip(ids, told, strict=True)), dict(zip(ids, golds, strict=True)))
+        assert {metric: row["oracle"]["value"] for metric, row in found.items()} == wanted
+
+    def test_an_oracle_that_is_no_better_leaves_nothing_to_share(self, known):
+        Question.objects.filter(split=known).update(oracle_answer="")
+        row = rows(ended(known, {"none": answered_run(known, POOR)}))["rouge-1"]
+        assert row["cells"]["none"]["share_of_possible"] is None
+        assert "no better than no personalization" in row["cells"]["none"]["share_reason"]
+
+    def test_a_split_of_whose_questions_one_has_no_oracle_has_no_share(self, known, bob):
+        Question.objects.filter(end_user=bob).update(oracle_answer=None)
+        row = rows(ended(known, {"none": answered_run(known, POOR)}))["rouge-1"]
+        assert "oracle" not in row
+        assert "share_of_possible" not in row["cells"]["none"]
+
+    def test_the_truth_that_came_after_the_report_is_noticed(self, dev, known):
+        experiment = ended(dev, {"none": answered_run(dev, POOR)})
+        assert not truth_has_come(experiment=experiment)
+        experiment.report = {**experiment.report, "truth": []}
+        assert truth_has_come(experiment=experiment)

@@ -217,3 +217,148 @@ def test_the_retriever_that_best_stood_for_is_named():
 def test_nothing_is_said_of_the_best_where_nobody_asked_for_it():
     outcomes = outcomes_of(CITATION, citation(3), rag__bm25=citation(5))
     assert chosen_line(build_table(tasks=[CITATION], columns=parse_methods("none,rag:bm25"), outcomes=outcomes)) is None
+
+
+class TestControls:
+    COLUMNS = parse_methods("none,rag:bm25,peft:8")
+
+    def outcomes(self, *, own, swapped, none=None):
+        """Outcomes of rag:bm25 and its control, of citations."""
+        none = none or citation(0)
+        return {
+            ("LaMP-1", "none"): measure(none),
+            ("LaMP-1", "rag:bm25"): measure(own, baseline=none),
+            ("LaMP-1", "rag:bm25@swapped"): measure(swapped, baseline=own),
+        }
+
+    def test_the_control_stands_in_the_cell_of_its_own_column(self):
+        outcomes = self.outcomes(own=citation(6), swapped=citation(1))
+        row = only_row(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))
+        assert list(row.cells) == ["none", "rag:bm25", "peft:8"]
+        control = row.cells["rag:bm25"].control
+        # Five of six users differ, all in one direction: of 32 swaps two are as extreme.
+        assert (control.value, control.n, control.p_value) == (pytest.approx(1 / 6), 6, 2 / 32)
+        assert row.cells["none"].control is row.cells["peft:8"].control is None
+
+    def test_its_p_is_against_its_own_column_and_not_against_none(self):
+        outcomes = self.outcomes(own=citation(6), swapped=citation(6))
+        cell = only_row(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes)).cells["rag:bm25"]
+        assert (cell.p_value, cell.control.p_value) == (2 / 64, 1.0)
+
+    def test_controls_are_corrected_among_themselves(self):
+        none, own, swapped = citation(0), citation(6), citation(0)
+        outcomes = self.outcomes(own=own, swapped=swapped) | {
+            ("LaMP-1", "peft:8"): measure(own, baseline=none),
+            ("LaMP-1", "peft:8@swapped"): measure(citation(1), baseline=own),
+        }
+        cells = only_row(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes)).cells
+        assert [cells[key].control.p_value for key in ("rag:bm25", "peft:8")] == [2 / 64, 2 / 32]
+        assert [cells[key].control.p_holm for key in ("rag:bm25", "peft:8")] == [4 / 64, 4 / 64]
+        assert [cells[key].p_holm for key in ("rag:bm25", "peft:8")] == [4 / 64, 4 / 64]
+
+    def test_a_control_is_never_the_best_and_has_no_part_in_the_average(self):
+        outcomes = self.outcomes(none=citation(2), own=citation(3), swapped=citation(6))
+        table = build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes)
+        assert only_row(table).cells["rag:bm25"].best
+        assert table.average[Family.RAG].percent == pytest.approx(50)
+
+    def test_a_control_that_did_not_run_says_why(self):
+        outcomes = self.outcomes(own=citation(3), swapped=citation(3))
+        outcomes["LaMP-1", "rag:bm25@swapped"] = NotRun("there is nobody else")
+        cells = table_as_json(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))["rows"][0][
+            "cells"
+        ]
+        assert cells["rag:bm25"]["control"] == {"value": None, "n": 0, "reason": "there is nobody else"}
+
+    def test_a_control_over_other_questions_is_not_tested(self):
+        outcomes = self.outcomes(own=citation(3), swapped=citation(3, n=5))
+        cells = table_as_json(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))["rows"][0][
+            "cells"
+        ]
+        assert cells["rag:bm25"]["control"] == {
+            "value": 0.6,
+            "n": 5,
+            "reason": "answered other questions than its own column",
+        }
+
+
+class TestShareOfThePossible:
+    COLUMNS = parse_methods("none,rag:bm25")
+
+    def shares(self, task, none, own, *, oracle):
+        """Metric → (the row's oracle, the shares of none and rag:bm25), as the report has them."""
+        outcomes = {
+            (task.key, "none"): measure(none, oracle=oracle),
+            (task.key, "rag:bm25"): measure(own, baseline=none, oracle=oracle),
+        }
+        rows = table_as_json(build_table(tasks=[task], columns=self.COLUMNS, outcomes=outcomes))["rows"]
+        return {
+            row["metric"]: (row["oracle"]["value"], *(cell["share_of_possible"] for cell in row["cells"].values()))
+            for row in rows
+        }
+
+    def test_it_is_the_part_of_the_way_from_none_to_the_oracle(self):
+        shares = self.shares(CITATION, citation(1), citation(3), oracle={"accuracy": 5 / 6})
+        assert shares == {"accuracy": (5 / 6, 0.0, pytest.approx(0.5))}
+
+    def test_of_an_error_less_is_more(self):
+        none, own = (answers("LaMP-3", ["5", "1"], predicted) for predicted in (["1", "1"], ["4", "1"]))
+        shares = self.shares(RATING, none, own, oracle={"MAE": 0.0, "RMSE": 0.0})
+        assert shares["MAE"] == (0.0, 0.0, pytest.approx(0.75))
+        assert shares["RMSE"][1:] == (0.0, pytest.approx(0.75))
+
+    def test_a_method_may_be_worse_than_none_or_better_than_the_oracle(self):
+        for right, share in ((1, -1.0), (4, 2.0)):
+            found = self.shares(CITATION, citation(2), citation(right), oracle={"accuracy": 0.5})
+            assert found["accuracy"][2] == pytest.approx(share)
+
+    @pytest.mark.parametrize("oracle", [2 / 6, 1 / 6], ids=["as good", "worse"])
+    def test_where_nothing_is_to_be_gained_there_is_no_share(self, oracle):
+        none = citation(2)
+        outcomes = {
+            ("LaMP-1", "none"): measure(none, oracle={"accuracy": oracle}),
+            ("LaMP-1", "rag:bm25"): measure(citation(3), baseline=none, oracle={"accuracy": oracle}),
+        }
+        cells = table_as_json(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))["rows"][0][
+            "cells"
+        ]
+        for cell in cells.values():
+            assert cell["share_of_possible"] is None
+            assert cell["share_reason"].startswith("the oracle is no better than no personalization")
+
+    def test_without_none_on_the_same_questions_there_is_no_share(self):
+        outcomes = {
+            ("LaMP-1", "none"): measure(citation(2), oracle={"accuracy": 1.0}),
+            ("LaMP-1", "rag:bm25"): measure(citation(3, n=5), oracle={"accuracy": 1.0}),
+        }
+        cells = table_as_json(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))["rows"][0][
+            "cells"
+        ]
+        assert cells["none"]["share_of_possible"] == 0.0
+        assert cells["rag:bm25"]["share_of_possible"] is None
+        assert cells["rag:bm25"]["share_reason"] == "no personalization was not run on these questions"
+
+    def test_a_control_has_its_share_too(self):
+        none, own, oracle = citation(0), citation(6), {"accuracy": 1.0}
+        outcomes = {
+            ("LaMP-1", "none"): measure(none, oracle=oracle),
+            ("LaMP-1", "rag:bm25"): measure(own, baseline=none, oracle=oracle),
+            ("LaMP-1", "rag:bm25@swapped"): measure(citation(3), baseline=own, oracle=oracle),
+        }
+        row = table_as_json(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))["rows"][0]
+        assert row["cells"]["rag:bm25"]["control"]["share_of_possible"] == 0.5
+
+    def test_without_an_oracle_nothing_of_it_appears(self):
+        outcomes = outcomes_of(CITATION, citation(3), rag__bm25=citation(5))
+        row = table_as_json(build_table(tasks=[CITATION], columns=self.COLUMNS, outcomes=outcomes))["rows"][0]
+        assert list(row) == ["task", "metric", "higher_is_better", "cells"]
+        assert not any("share" in key or key == "control" for cell in row["cells"].values() for key in cell)
+
+    def test_it_goes_through_json_and_back(self):
+        left = measure(citation(4), baseline=citation(3), oracle={"accuracy": 1.0})
+        assert Measured.from_dict(json.loads(json.dumps(left.as_dict(), allow_nan=False))) == left
+
+    def test_reports_of_before_there_were_oracles_are_read(self):
+        stored = measure(citation(4)).as_dict()
+        del stored["oracle"]
+        assert Measured.from_dict(stored) == measure(citation(4))

@@ -3,14 +3,33 @@ import io
 import pytest
 from rich.console import Console
 
+from eval_app.methods import parse_methods
+from eval_app.table import build_table, measure
 from eval_app.terminal import print_table
-from tests.eval_app.test_export import a_table
+from lamp.catalogue import get_task
+from tests.eval_app.runs import answers
+from tests.eval_app.test_export import a_controlled_table, a_table
 
 
 def printed(table, *, width=120, encoding="utf-8"):
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
     print_table(table, Console(file=out, width=width, color_system=None))
     return out.buffer.getvalue().decode(encoding)
+
+
+def a_large_table():
+    """Every task, six columns, each with a control and an oracle."""
+    columns = parse_methods("none,rag:bm25,rag:recency,rag:contriever,peft:8,peft-rag:best:8")
+    outcomes = {}
+    for task in (get_task(f"LaMP-{number}") for number in range(1, 8)):
+        gold = (task.labels or ("4",))[0]
+        run = answers(task.key, [gold] * 3, [gold, gold, "2"])
+        oracle = {metric.name: 0.5 for metric in task.metrics}
+        for method in columns:
+            for one in [method] + ([method.controlled("swapped")] if method.family.personalizes else []):
+                baseline = run if method.family.personalizes else None
+                outcomes[task.key, one.key] = measure(run, baseline=baseline, oracle=oracle)
+    return build_table(tasks=[get_task(f"LaMP-{number}") for number in range(1, 8)], columns=columns, outcomes=outcomes)
 
 
 def line_of(text, *words):
@@ -55,3 +74,30 @@ def test_a_terminal_without_unicode_gets_plain_marks():
 def test_the_reference_is_marked_as_published():
     assert "Published numbers: Salemi" in printed(a_table(reference=True))
     assert "Published" not in printed(a_table())
+
+
+def test_own_stands_against_swapped_in_a_table_below():
+    text = printed(a_controlled_table())
+    below = text[text.index("Own against another user's") :]
+    assert "1.000 / 0.083, p .003" in line_of(below, "LaMP-1", "accuracy ↑")
+    assert "0.083 / –" in line_of(below, "LaMP-1", "accuracy ↑")
+    assert "–: there is nobody else." in below
+    assert "Own against" not in printed(a_table())
+
+
+def test_the_share_of_the_possible_gain_stands_beside_the_oracle():
+    text = printed(a_controlled_table())
+    below = text[text.index("Share of the possible gain") :]
+    assert "Oracle" in below
+    assert line_of(below, "LaMP-1", "accuracy ↑").split()[-3:] == ["1.000", "1.00", "0.00"]
+    assert "LaMP-3" not in below
+
+
+def test_seven_tasks_and_six_columns_with_controls_fit_160_characters_in_one_block():
+    text = printed(a_large_table(), width=160)
+    assert all(len(line) <= 160 for line in text.splitlines())
+    assert sum("LaMP-7" in line for line in text.splitlines()) == 4
+
+
+def test_a_terminal_without_unicode_gets_plain_supplements():
+    assert "?" not in printed(a_controlled_table(), encoding="ascii")

@@ -31,3 +31,12 @@ def write(path: Path, content) -> Path:
 
 def outputs(task, golds):
     return {"task": task, "golds": [{"id": question_id, "output": output} for question_id, output in golds.items()]}
+
+
+def truth(task, **splits):
+    """What the oracle answers by question, a split a keyword, as a generator writes it."""
+    answers = {
+        split: {"answers": [{"id": question_id, "output": output} for question_id, output in answers.items()]}
+        for split, answers in splits.items()
+    }
+    return {"task": task, "oracle": answers}

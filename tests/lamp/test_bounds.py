@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from lamp.bounds import GOLDS, MIB, QUESTIONS, BoundedFile, Bounds, OutOfBounds
 
-SMALL = Bounds(opens_with=b"[", depth=4, row_depth=2, string_bytes=50, row_bytes=2000, row_values=100)
+SMALL = Bounds(
+    opens_with=b"[", form="a list of questions", depth=4, row_depth=2, string_bytes=50, row_bytes=2000, row_values=100
+)
 
 
 def read_all(content: bytes, *, bounds=QUESTIONS, size=64) -> bytes:

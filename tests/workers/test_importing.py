@@ -16,7 +16,7 @@ from eval_app.models import DatasetSplit, Question
 from jobs.models import Job, State
 from jobs.runner import claim_batch, run_batch, run_waiting
 from jobs.services import cancel
-from tests.lamp.lamp_files import outputs, tweet_question, write
+from tests.lamp.lamp_files import outputs, truth, tweet_question, write
 from users_app.models import Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,6 +55,17 @@ def test_the_job_imports_and_its_sources_are_deleted(requested):
     job.refresh_from_db()
     assert (job.state, job.result["changed"], job.result["task"]) == (State.DONE, True, "LaMP-7")
     assert Question.objects.get().gold == "x"
+    assert sources("imports/") == []
+
+
+def test_the_truth_travels_with_the_other_files(requested, tmp_path):
+    oracle = write(tmp_path / "truth.json", truth("LaMP_7", dev={"1": "the oracle"}))
+    job = requested([tweet_question("1")], outputs("LaMP_7", {"1": "x"}), truth=oracle)
+    assert sources("imports/") == ["outputs.json", "questions.json", "truth.json"]
+    run_waiting(["import_dataset"])
+    job.refresh_from_db()
+    assert (job.state, job.result["new_oracle"]) == (State.DONE, True)
+    assert Question.objects.get().oracle_answer == "the oracle"
     assert sources("imports/") == []
 
 

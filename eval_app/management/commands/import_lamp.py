@@ -34,6 +34,12 @@ class Command(BaseCommand):
         parser.add_argument("--split", required=True, choices=DatasetSplit.Split.values)
         parser.add_argument("--questions", required=True, type=Path, metavar="FILE")
         parser.add_argument("--outputs", type=Path, metavar="FILE", help="without it the split cannot be scored")
+        parser.add_argument(
+            "--truth",
+            type=Path,
+            metavar="FILE",
+            help="of a generated benchmark: what its oracle answers; may come later",
+        )
         parser.add_argument("--task", help=f"one of {', '.join(CATALOGUE)} (default: recognised)")
         parser.add_argument("--separation", choices=("user", "time"), help="default: recognised")
         parser.add_argument("--keep-source", action="store_true", help="keep the files in the object store")
@@ -42,11 +48,19 @@ class Command(BaseCommand):
         console = terminal.console()
         questions = Path(options["questions"])
         outputs = Path(options["outputs"]) if options["outputs"] else None
+        truth = Path(options["truth"]) if options["truth"] else None
         try:
             task = get_task(options["task"]) if options["task"] else None
             check_names(workspace=options["workspace"], dataset=options["dataset"], split=options["split"])
             # Before anything is stored: most problems are known within seconds, and leave no trace.
-            told = split_statistics(questions, outputs, task=task, separation=options["separation"])
+            told = split_statistics(
+                questions,
+                outputs,
+                task=task,
+                separation=options["separation"],
+                truth=truth,
+                split=options["split"],
+            )
             console.print(
                 f"{questions.name}: {told.task.key}, {told.separation}-based, {told.questions:,} questions of "
                 f"{told.users:,} users, {told.profile_entries.total:,} profile entries",
@@ -62,6 +76,7 @@ class Command(BaseCommand):
                     split=options["split"],
                     questions=Source(questions, questions.name),
                     outputs=Source(outputs, outputs.name) if outputs else None,
+                    truth=Source(truth, truth.name) if truth else None,
                     task=told.task,
                     separation=told.separation,
                 )
@@ -76,6 +91,7 @@ class Command(BaseCommand):
                     split=options["split"],
                     questions=questions,
                     outputs=outputs,
+                    truth=truth,
                     task=told.task,
                     separation=told.separation,
                     keep_source=options["keep_source"],
@@ -118,13 +134,17 @@ def _watched(job: Job, console: Console) -> Job:
 
 def _tell(done: dict[str, Any], console: Console) -> None:
     name = f"{done['dataset']} {done['task']} {done['split']}"
+    if not done["changed"] and done["new_oracle"]:
+        console.print(f"Added the truth to version {done['version']} of {name}, which stands already", highlight=False)
+        return
     if not done["changed"]:
         newer = "" if done["version"] == done["newest_version"] else f"; the newest is version {done['newest_version']}"
         console.print(
             f"Nothing changed: these files stand already as version {done['version']} of {name}{newer}", highlight=False
         )
         return
-    golds = "with golds" if done["has_golds"] else "without golds, so it cannot be scored"
+    truth = ", with its truth" if done["has_oracle"] else ""
+    golds = ("with golds" if done["has_golds"] else "without golds, so it cannot be scored") + truth
     console.print(
         f"Imported {name}, version {done['version']}, {golds}: {done['questions']:,} questions of "
         f"{done['end_users']:,} users, {done['entries']:,} profile entries, {done['documents']:,} documents "

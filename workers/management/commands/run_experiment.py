@@ -13,7 +13,7 @@ from rich.console import Console
 
 from common import terminal
 from eval_app.experiments import ExperimentRefused, start_experiment
-from eval_app.methods import BEST, Family, Method, MethodError, allowed_methods, parse_methods
+from eval_app.methods import BEST, CONTROLS, Family, Method, MethodError, allowed_methods, parse_methods
 from eval_app.models import DatasetSplit, Experiment
 from eval_app.reports import experiment_table
 from eval_app.selectors import NotFound, dataset_by_name
@@ -62,6 +62,11 @@ class Command(BaseCommand):
         parser.add_argument("--tasks", help="e.g. LaMP-4,LaMP-7 (default: every task of the dataset)")
         parser.add_argument("--methods", required=True, help=f"comma-separated: {allowed_methods()}")
         parser.add_argument(
+            "--controls",
+            choices=CONTROLS,
+            help="beside each personalized method the same with another user's profile or adapter",
+        )
+        parser.add_argument(
             "--base-model", default=settings.DEFAULT_BASE_MODEL, help="“small”, a folder, or a hub name[@revision]"
         )
         parser.add_argument("--encoder", help="of the dense retriever (default: the one that goes with the base model)")
@@ -85,6 +90,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = terminal.console()
+        console.quiet = options["verbosity"] == 0
         experiment = self._start(options)
         try:
             if experiment.state == Experiment.State.ACTIVE:
@@ -120,6 +126,7 @@ class Command(BaseCommand):
                 split=options["split"],
                 tasks=options["tasks"].split(",") if options["tasks"] else None,
                 methods=methods,
+                controls=[options["controls"]] if options["controls"] else [],
                 base_model=base_model,
                 encoder=loaded.record_encoder(_encoder_name(options)) if _needs_encoder(options, methods) else None,
                 documents_wanted=options["documents_wanted"],
