@@ -6,12 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoTokenizer, MT5ForConditionalGeneration, T5ForConditionalGeneration
 
 from workers.engine.fused import fuse_gates, fuse_norms
@@ -34,8 +32,7 @@ class BaseModel:
     """A frozen T5 in evaluation mode with its tokenizer.
 
     `name` is what it was asked for by; `revision` the hub's commit, or a folder's digest. `projections` is where LoRA
-    of users stands beside it; `fused` says whether its norms run as one kernel each. One pass at a time: who runs it
-    holds `exclusive()`.
+    of users stands beside it. One pass at a time: who runs it holds `exclusive()`.
     """
 
     model: Any = field(repr=False)
@@ -44,7 +41,6 @@ class BaseModel:
     revision: str
     device: str
     projections: LoraProjections = field(repr=False)
-    fused: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -85,24 +81,6 @@ class BaseModel:
         """Hold the model for this thread."""
         with self._lock:
             yield
-
-    @contextmanager
-    def recomputing(self) -> Iterator[None]:
-        """Keep only the inputs of each block in a forward pass inside, and compute the rest again on the way back.
-
-        It must still be open, and so must LoRA's pass, when the backward pass runs. Gradients are the same: nothing
-        draws random numbers, and LoRA's dropout is a function of its key.
-        """
-        blocks = [*self.model.encoder.block, *self.model.decoder.block]
-        again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
-        for block in blocks:
-            # transformers asks each block alone whether it is training; what is inside stays in evaluation mode.
-            block.gradient_checkpointing, block._gradient_checkpointing_func, block.training = True, again, True
-        try:
-            yield
-        finally:
-            for block in blocks:
-                block.gradient_checkpointing, block.training = False, False
 
 
 def load_base_model(
@@ -161,8 +139,7 @@ def wrap(
     _align(model)
     if fused is not False:
         fuse_gates(model)
-    fused = _on_one_gpu(model) if fused is None else fused
-    if fused:
+    if fused or (fused is None and _on_one_gpu(model)):
         fuse_norms(model)
     end = model.config.eos_token_id
     if tokenizer("a")["input_ids"][-1:] != [end]:
@@ -174,7 +151,6 @@ def wrap(
         revision=revision,
         device=device,
         projections=LoraProjections(model),
-        fused=fused,
     )
 
 

@@ -1,22 +1,16 @@
-"""From training pairs to padded micro-batches."""
+"""From training pairs to optimizer steps and passes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.engine.seeds import stream
 
-# What one more forward and backward pass costs, counted in padded tokens of the same model (measured on the small
-# model on a CPU thread). It decides how far an effective batch is split to save padding.
-PASS_COST_TOKENS = 192
-# The most padded tokens in one pass: sixteen rows at the paper's limits.
+# The most tokens in one pass: sixteen rows at the paper's limits.
 MAX_PASS_TOKENS = 16 * (512 + 128)
-_IMPOSSIBLE = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -25,21 +19,6 @@ class TokenPair:
 
     source: tuple[int, ...]
     target: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class MicroBatch:
-    """Rows of one forward and backward pass, padded to their own longest.
-
-    `at_target` are the decoder positions that count, as places in rows × longest target, row by row; `targets` are
-    the token ids there.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    decoder_input_ids: Tensor
-    at_target: Tensor
-    targets: Tensor
 
 
 def tokenize_pairs(
@@ -70,59 +49,18 @@ def effective_batches(count: int, *, size: int, seed: int, epoch: int) -> Iterat
         yield order[start : start + size]
 
 
-def split_by_length(
-    batch: Sequence[TokenPair], *, max_tokens: int = MAX_PASS_TOKENS, pass_cost: int = PASS_COST_TOKENS
-) -> list[list[int]]:
-    """Places of `batch` grouped into passes so that padding plus passes cost least.
-
-    Rows are sorted by the length of their inputs or of their outputs, whichever serves better, and cut into runs: a
-    run costs its rows times its longest input and output, plus `pass_cost`. A run of more than `max_tokens` padded
-    tokens is only taken where a single row is that long.
-    """
-    lengths = np.array([(len(pair.source), len(pair.target)) for pair in batch])
-    orders = [np.lexsort((lengths[:, 1], lengths[:, 0])), np.lexsort((lengths[:, 0], lengths[:, 1]))]
-    cuts = [_cheapest_cuts(lengths[order], max_tokens=max_tokens, pass_cost=pass_cost) for order in orders]
-    best = 0 if cuts[0][0] <= cuts[1][0] else 1
-    order, ends = orders[best].tolist(), cuts[best][1]
-    return [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _cheapest_cuts(lengths: NDArray[np.int64], *, max_tokens: int, pass_cost: int) -> tuple[int, list[int]]:
-    """What the best cuts of rows in this order cost, and where each run ends (dynamic programming over the ends)."""
-    sources, targets = lengths[:, 0], lengths[:, 1]
-    cost = np.zeros(len(lengths) + 1, dtype=np.int64)  # of the first n rows ...
-    starts = np.zeros(len(lengths) + 1, dtype=np.int64)  # ... and where their last run starts
-    for end in range(1, len(lengths) + 1):
-        # Neither input nor output gets shorter by adding rows, so a run of this row holds at most so many.
-        first = max(0, end - max(1, max_tokens // int(lengths[end - 1].sum())))
-        longest_source = np.maximum.accumulate(sources[first:end][::-1])[::-1]
-        longest_target = np.maximum.accumulate(targets[first:end][::-1])[::-1]
-        tokens = np.arange(end - first, 0, -1) * (longest_source + longest_target)
-        costs = cost[first:end] + tokens + pass_cost
-        costs[:-1][tokens[:-1] > max_tokens] = _IMPOSSIBLE
-        start = int(costs.argmin())
-        cost[end], starts[end] = costs[start], first + start
-    ends = []
-    end = len(lengths)
-    while end:
-        ends.append(end)
-        end = int(starts[end])
-    return int(cost[-1]), ends[::-1]
-
-
-def micro_batch(pairs: Sequence[TokenPair], *, pad: int, start: int, device: torch.device) -> MicroBatch:
-    """Pad pairs to a micro-batch. `start` is the decoder's first token."""
-    input_ids, attention_mask = padded([pair.source for pair in pairs], pad=pad)
-    decoder_input_ids, _ = padded([(start, *pair.target[:-1]) for pair in pairs], pad=pad)
-    longest = decoder_input_ids.shape[1]
-    at_target = [row * longest + place for row, pair in enumerate(pairs) for place in range(len(pair.target))]
-    return MicroBatch(
-        input_ids=input_ids.to(device),
-        attention_mask=attention_mask.to(device),
-        decoder_input_ids=decoder_input_ids.to(device),
-        at_target=torch.tensor(at_target, device=device),
-        targets=torch.tensor([token for pair in pairs for token in pair.target], device=device),
-    )
+def split_by_tokens(batch: Sequence[TokenPair], *, max_tokens: int) -> list[list[int]]:
+    """Places of `batch`, in its order, cut into passes of at most `max_tokens` tokens; a longer row is one alone."""
+    passes: list[list[int]] = []
+    tokens = max_tokens
+    for place, pair in enumerate(batch):
+        size = len(pair.source) + len(pair.target)
+        if tokens + size > max_tokens:
+            passes.append([])
+            tokens = 0
+        passes[-1].append(place)
+        tokens += size
+    return passes
 
 
 def padded(sequences: Sequence[Sequence[int]], *, pad: int) -> tuple[Tensor, Tensor]:

@@ -47,9 +47,10 @@ class DropoutRow:
 
 
 class KeyedDropout:
-    """Masks for one pass over `rows`, for projections numbered from 0.
+    """What the masks of one pass over `rows` are drawn from, for projections numbered from 0.
 
-    `scales` are what each row's kept inputs are multiplied by (1 where nothing is dropped).
+    `keys` are [projections, rows], `dropped` how many of the levels each row drops, `scales` what each row's kept
+    inputs are multiplied by (1 where nothing is dropped).
     """
 
     def __init__(self, rows: Sequence[DropoutRow], *, projections: int) -> None:
@@ -58,25 +59,37 @@ class KeyedDropout:
         # What is dropped is a whole number of the 32,768 levels; the scale undoes exactly that share.
         dropped = [min(math.ceil(row.probability * _LEVELS), _LEVELS - 1) for row in rows]
         self.scales = [_LEVELS / (_LEVELS - levels) for levels in dropped]
-        levels = torch.tensor(dropped, dtype=torch.int16)[:, None, None]
+        self.dropped = torch.tensor(dropped, dtype=torch.int16)
         of_row = torch.tensor([stream_seed(row.seed, "dropout", row.step, row.row) for row in rows])
         of_projection = _scramble(torch.arange(1, projections + 1, dtype=torch.int64).mul_(_signed(_GOLDEN)))
-        # [projections, rows] and [rows, 1, 1], on each device that has asked for masks.
-        self._drawn_from = {torch.device("cpu"): (_scramble(of_projection[:, None] ^ of_row), levels)}
+        self.keys = _scramble(of_projection[:, None] ^ of_row)
 
-    def kept(self, projection: int, *, length: int, features: int, device: torch.device) -> Tensor:
-        """1 where an input stays and 0 where it is dropped, bytes of shape [rows, length, features]."""
+
+class PackedDropout:
+    """The masks of rows laid end to end, `lengths` tokens each."""
+
+    def __init__(self, dropout: KeyedDropout, lengths: Sequence[int]) -> None:
+        count = torch.tensor(lengths)
+        row = torch.repeat_interleave(count)
+        place = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+        # Keys [projections, rows]; then of each token its row, its place in it, and how many levels are dropped. They
+        # lie on each device that has asked for masks.
+        self._of_tokens = {torch.device("cpu"): (dropout.keys, row, place, dropout.dropped[row, None])}
+
+    def kept(self, projection: int, *, features: int, device: torch.device) -> Tensor:
+        """1 where an input stays and 0 where it is dropped, bytes of shape [tokens, features]."""
+        keys, row, place, dropped = self._on(device)
         words = -(-features // _PER_WORD)
-        counter = torch.arange(length * words, dtype=torch.int64, device=device).mul_(_signed(_GOLDEN))
-        keys, dropped = self._on(device)
-        drawn = _scramble(counter + keys[projection][:, None]).view(torch.int16)
-        levels = drawn.view(-1, length, words * _PER_WORD)[..., :features] & (_LEVELS - 1)
+        first = (place * words).mul_(_signed(_GOLDEN)).add_(keys[projection][row])
+        counter = torch.arange(words, dtype=torch.int64, device=device).mul_(_signed(_GOLDEN))
+        drawn = _scramble(first[:, None] + counter).view(torch.int16)
+        levels = drawn[:, :features] & (_LEVELS - 1)
         # The sign of the difference, spread over all bits, is -1 where dropped: cheaper on a CPU than a comparison,
         # and bytes multiply faster there than booleans.
         return levels.sub_(dropped).bitwise_right_shift_(15).add_(1).to(torch.uint8)
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        if device not in self._drawn_from:
-            keys, dropped = self._drawn_from[torch.device("cpu")]
-            self._drawn_from[device] = keys.to(device), dropped.to(device)
-        return self._drawn_from[device]
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if device not in self._of_tokens:
+            keys, row, place, dropped = self._of_tokens[torch.device("cpu")]
+            self._of_tokens[device] = keys.to(device), row.to(device), place.to(device), dropped.to(device)
+        return self._of_tokens[device]

@@ -2,8 +2,8 @@
 
 transformers computes the gate's GELU in eight steps and T5's RMS norm in six, each of which reads and writes the whole
 activation. The functions are the same up to rounding (a norm in bfloat16 is rounded once here, twice there). Gates
-gain up to a tenth of a training step on a CPU, norms nothing; on a GPU both move as many bytes as the matrix products
-between them.
+gain up to a tenth of a training step on a CPU. Norms, which the modules' own forward alone uses (training has its own:
+`workers.engine.packed_t5`), gain nothing there; on a GPU both move as many bytes as the matrix products between them.
 """
 
 from collections.abc import Callable

@@ -13,7 +13,6 @@ bookkeeping: beam search works on batch × beams rows in batch-major order, and 
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class LoraProjections:
     """The projections of a base model that carry LoRA, in the order of the model's modules."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._pass: Pass | None = None
+        self._pass: RowLora | None = None
         found: list[Projection] = []
         self._hooks: list[RemovableHandle] = []
         for name, module in model.named_modules():
@@ -81,7 +80,7 @@ class LoraProjections:
         return sum(projection.in_features + projection.out_features for projection in self.projections)
 
     @contextmanager
-    def active(self, one_pass: "Pass | None") -> Iterator[None]:
+    def active(self, one_pass: "RowLora | None") -> Iterator[None]:
         if self._pass is not None:
             raise RuntimeError("a pass is already active on this base model")
         self._pass = one_pass
@@ -268,24 +267,14 @@ class JoinedLora:
         return JoinedLora(self.count, self.a.index_select(0, rows), kept.flatten(0, 1))
 
 
-class Pass(ABC):
-    """What the hooks add to a projection's output while it is active."""
-
-    def __init__(self, slots: LoraSlots) -> None:
-        self.slots = slots
-
-    @abstractmethod
-    def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor: ...
-
-
-class RowLora(Pass):
-    """Each row uses its own adapter or none; matrices are gathered by row once, not in each forward.
+class RowLora:
+    """What the hooks add: each row uses its own adapter or none. Matrices are gathered once, not in each forward.
 
     A row without an adapter borrows some slot's matrices with a scale of zero, and so adds exact zeros.
     """
 
     def __init__(self, slots: LoraSlots, used: Sequence[int | None]) -> None:
-        super().__init__(slots)
+        self.slots = slots
         self.groups = used[:1] if len(set(used)) == 1 else used
         self.rank = max(slots.ranks[slot] for slot in used if slot is not None)
         self._kept: dict[int, JoinedLora] = {}

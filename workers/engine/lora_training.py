@@ -1,154 +1,162 @@
 """What LoRA adds to the frozen projections while adapters are trained, and its gradients.
 
-A pass holds rows of several users. The gradient of a row's adapter is added straight into its slot of the gradient
-buffer: autograd's own way would make a tensor of the size of all slots for each projection and pass. Of a projection,
-the inputs (which q, k and v of one layer share) and a byte an element for dropout are kept for the way back.
+A pass holds packed rows of several users, a user's rows side by side. So an adapter's products are plain ones over a
+stretch of tokens, and its gradient is added straight into its slot of the gradient buffer: autograd's own way would
+make a tensor of the size of all slots for each projection and pass. No value of one user is ever multiplied into
+another's, not even by zero, which would spread what is not finite. Of a projection, the inputs (which q, k and v of
+one layer share) and a byte an element for dropout are kept for the way back.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workers.engine.dropout import KeyedDropout
-from workers.engine.lora import LoraSlots, Pass
+from workers.engine.dropout import KeyedDropout, PackedDropout
+from workers.engine.lora import LoraSlots
 
 
-@contextmanager
-def training_rows(slots: LoraSlots, used: Sequence[int], *, dropout: KeyedDropout | None) -> Iterator[None]:
-    """Let batch row i of the forward and backward passes inside train slot `used[i]`."""
-    shared = len(set(used)) == 1
-    with slots.owner.active(_OneTrained(slots, used, dropout) if shared else _Trained(slots, used, dropout)):
-        yield
+class TrainedRows:
+    """The adapters of a pass whose packed row i trains slot `used[i]`.
 
+    `source_lengths` and `target_lengths` are tokens of each row's input and output.
+    """
 
-class _Trained(Pass):
-    """Each row trains its own adapter: batched products over matrices gathered by row."""
-
-    def __init__(self, slots: LoraSlots, used: Sequence[int], dropout: KeyedDropout | None) -> None:
-        super().__init__(slots)
-        self._dropout = dropout
+    def __init__(
+        self,
+        slots: LoraSlots,
+        used: Sequence[int],
+        *,
+        source_lengths: Sequence[int],
+        target_lengths: Sequence[int],
+        dropout: KeyedDropout | None,
+    ) -> None:
+        self._slots = slots
         rescaling = [1.0] * len(used) if dropout is None else dropout.scales
         scales = [slots.scales[slot] * again for slot, again in zip(used, rescaling, strict=True)]
-        devices = {bank.values.device for bank in slots.banks}
-        # Once a pass and device: what is moved while a projection runs makes a GPU wait.
-        self._rows = {device: torch.tensor(used).to(device) for device in devices}
-        self._scales = {device: torch.tensor(scales, dtype=slots.dtype)[:, None, None].to(device) for device in devices}
+        self._sources, self._targets = (
+            (_Stretches(slots, used, lengths, scales), None if dropout is None else PackedDropout(dropout, lengths))
+            for lengths in (source_lengths, target_lengths)
+        )
 
-    def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor:
-        a, b = self.slots.a[index], self.slots.b[index]
-        mask = self._mask(index, inputs, a.device)
-        added: Tensor = _ByRow.apply(inputs, output, a, b, self._rows[a.device], self._scales[a.device], mask)
-        return added
+    def project(self, inputs: Tensor, projections: Mapping[str, Any], *, of_sources: bool) -> tuple[Tensor, ...]:
+        """What each of these frozen projections, by name, and the rows' adapters beside it make of the same inputs.
 
-    def _mask(self, index: int, inputs: Tensor, device: torch.device) -> Tensor | None:
-        if self._dropout is None:
-            return None
-        return self._dropout.kept(index, length=inputs.shape[1], features=inputs.shape[2], device=device)
+        Args:
+            inputs: [tokens, in] of all rows' inputs (`of_sources`) or outputs.
 
-
-class _OneTrained(_Trained):
-    """All rows train one adapter: plain matrix products."""
-
-    def __init__(self, slots: LoraSlots, used: Sequence[int], dropout: KeyedDropout | None) -> None:
-        super().__init__(slots, used, dropout)
-        self._slot = used[0]
-        self._scale = slots.scales[self._slot] * (1.0 if dropout is None else dropout.scales[0])
-
-    def add(self, index: int, inputs: Tensor, output: Tensor) -> Tensor:
-        a, b = self.slots.a[index], self.slots.b[index]
-        mask = self._mask(index, inputs, a.device)
-        added: Tensor = _OneSlot.apply(inputs, output, a, b, self._slot, self._scale, mask)
-        return added
+        Returns: [tokens, out] for each.
+        """
+        stretches, dropout = self._sources if of_sources else self._targets
+        places = [self._slots.owner.place[name] for name in projections]
+        weights = [projection.weight for projection in projections.values()]
+        masks: list[Tensor | None] = [None] * len(places)
+        if dropout is not None:
+            masks = [dropout.kept(place, features=inputs.shape[1], device=inputs.device) for place in places]
+        stacks = [stack for place in places for stack in (self._slots.a[place], self._slots.b[place])]
+        projected: tuple[Tensor, ...] = _Project.apply(inputs, stretches, weights, masks, *stacks)
+        return projected
 
 
-class _ByRow(torch.autograd.Function):
-    """output + scales · (mask · x) Aᵀ Bᵀ of each row's own A and B, in `output`'s place.
+class _Stretches:
+    """The tokens of a side, cut where another adapter begins."""
 
-    `a` and `b` are whole stacks, [slots, rank, in] and [slots, out, rank]; backward adds to their `grad` in place.
+    def __init__(self, slots: LoraSlots, used: Sequence[int], lengths: Sequence[int], scales: Sequence[float]) -> None:
+        runs = [list(rows) for _, rows in groupby(range(len(used)), key=used.__getitem__)]
+        self.scales = [scales[rows[0]] for rows in runs]
+        self._slots = [used[rows[0]] for rows in runs]
+        self._ranks = [slots.ranks[slot] for slot in self._slots]
+        self._sizes = [sum(lengths[row] for row in rows) for rows in runs]
+
+    def split(self, values: Tensor | None, *, dim: int = 0) -> Sequence[Any]:
+        """The stretches of what has a token at each place of `dim`."""
+        return [None] * len(self._sizes) if values is None else values.split(self._sizes, dim)
+
+    def matrices(self, a: Tensor, b: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each stretch's own A [rank, in] and B [out, rank] out of whole stacks."""
+        of_a, of_b = a.unbind(0), b.unbind(0)
+        return [
+            (of_a[slot], of_b[slot]) if rank == a.shape[1] else (of_a[slot][:rank], of_b[slot][:, :rank])
+            for slot, rank in zip(self._slots, self._ranks, strict=True)
+        ]
+
+
+class _Project(torch.autograd.Function):
+    """x Wᵀ + scale · (mask · x) Aᵀ Bᵀ for each W, with A and B of the adapter that a token trains.
+
+    `stacks` are A [slots, rank, in] and B [slots, out, rank] for each W; backward adds to their `grad` in place.
+    Products are written so that the long side of a narrow matrix is the one that lies in memory in a row: on a CPU
+    that is up to four times as fast.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         inputs: Tensor,
-        output: Tensor,
-        a: Tensor,
-        b: Tensor,
-        rows: Tensor,
-        scales: Tensor,
-        mask: Tensor | None,
-    ) -> Tensor:
-        inner = torch.bmm(_prepared(inputs, a, mask), a[rows].transpose(1, 2)).mul_(scales)
-        ctx.save_for_backward(inputs, inner, rows, scales, mask)
-        ctx.stacks = (a, b)
-        ctx.mark_dirty(output)
-        of_rows_b = b[rows].transpose(1, 2)
-        if output.dtype == inner.dtype and output.device == inner.device:
-            return output.baddbmm_(inner, of_rows_b)
-        return output.add_(torch.bmm(inner, of_rows_b).to(device=output.device, dtype=output.dtype))
+        stretches: _Stretches,
+        weights: Sequence[Tensor],
+        masks: Sequence[Tensor | None],
+        *stacks: Tensor,
+    ) -> tuple[Tensor, ...]:
+        stacked = list(zip(stacks[::2], stacks[1::2], strict=True))
+        precise = inputs.to(stacks[0].dtype)
+        outputs = [torch.mm(inputs, weight.t()) for weight in weights]
+        # (mask · x) Aᵀ without the scale, transposed: [rank, tokens].
+        inner = [precise.new_empty(a.shape[1], len(inputs)) for a, _ in stacked]
+        xs = stretches.split(precise)
+        for (all_a, all_b), of_mask, of_inner, output in zip(stacked, masks, inner, outputs, strict=True):
+            for scale, (a, b), x, mask, z, y in zip(
+                stretches.scales,
+                stretches.matrices(all_a, all_b),
+                xs,
+                stretches.split(of_mask),
+                stretches.split(of_inner, dim=1),
+                stretches.split(output),
+                strict=True,
+            ):
+                own = z[: len(a)]
+                torch.mm(a, _kept(x, mask).t(), out=own)
+                if y.dtype == own.dtype:
+                    y.addmm_(own.t(), b.t(), alpha=scale)
+                else:
+                    y.add_(torch.mm(own.t(), b.t()), alpha=scale)
+        ctx.save_for_backward(inputs, *inner, *masks)
+        ctx.stretches, ctx.weights, ctx.stacked = stretches, weights, stacked
+        return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *of_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, inner, rows, scales, mask = ctx.saved_tensors
-        a, b = ctx.stacks
-        gradient = of_outputs[0].to(device=a.device, dtype=a.dtype)
-        _add_by_slot(b.grad, rows, torch.bmm(gradient.transpose(1, 2), inner))
-        # Gathered again and not kept: for a large model that is one whole adapter a row.
-        of_inner = torch.bmm(gradient, b[rows]).mul_(scales)
-        _add_by_slot(a.grad, rows, torch.bmm(of_inner.transpose(1, 2), _prepared(inputs, a, mask)))
+        stretches, weights = ctx.stretches, ctx.weights
+        inputs, *kept = ctx.saved_tensors
+        inner, masks = kept[: len(weights)], kept[len(weights) :]
         of_inputs = None
         if ctx.needs_input_grad[0]:
-            of_inputs = _to_inputs(torch.bmm(of_inner, a[rows]), inputs, mask)
-        return of_inputs, of_outputs[0], None, None, None, None, None
+            of_inputs = torch.mm(of_outputs[0], weights[0])
+            for of_output, weight in zip(of_outputs[1:], weights[1:], strict=True):
+                of_inputs.addmm_(of_output, weight)
+        xs, of_xs = stretches.split(inputs.to(inner[0].dtype)), stretches.split(of_inputs)
+        for (all_a, all_b), of_mask, of_inner, of_output in zip(ctx.stacked, masks, inner, of_outputs, strict=True):
+            for scale, (a, b), (of_a, of_b), x, of_x, mask, z, of_y in zip(
+                stretches.scales,
+                stretches.matrices(all_a, all_b),
+                stretches.matrices(all_a.grad, all_b.grad),
+                xs,
+                of_xs,
+                stretches.split(of_mask),
+                stretches.split(of_inner, dim=1),
+                stretches.split(of_output.to(of_inner.dtype)),
+                strict=True,
+            ):
+                of_b.add_(torch.mm(z[: len(a)], of_y).t(), alpha=scale)
+                of_z = torch.mm(b.t(), of_y.t())
+                of_a.addmm_(of_z, _kept(x, mask), alpha=scale)
+                if of_x is not None:
+                    of_x.add_(_kept(torch.mm(of_z.t(), a), mask), alpha=scale)
+        return of_inputs, None, None, None, *[None] * (2 * len(weights))
 
 
-def _add_by_slot(gradient: Tensor, rows: Tensor, of_rows: Tensor) -> None:
-    """Add the rows' gradients, [rows, m, n], to those of their slots in `gradient`, [slots, m, n].
-
-    By index and not by a product with ones and zeros: of a row that has no finite gradient, zero times it would spoil
-    every other slot.
-    """
-    gradient.index_add_(0, rows, of_rows)
-
-
-class _OneSlot(torch.autograd.Function):
-    """output + scale · (mask · x) Aᵀ Bᵀ of one slot's A and B, in `output`'s place; see `_ByRow`."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, inputs: Tensor, output: Tensor, a: Tensor, b: Tensor, slot: int, scale: float, mask: Tensor | None
-    ) -> Tensor:
-        inner = torch.mm(_prepared(inputs, a, mask).flatten(0, 1), a[slot].t()).mul_(scale)
-        ctx.save_for_backward(inputs, inner, mask)
-        ctx.stacks, ctx.slot, ctx.scale = (a, b), slot, scale
-        ctx.mark_dirty(output)
-        added = torch.mm(inner, b[slot].t()).view(output.shape)
-        return output.add_(added.to(device=output.device, dtype=output.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, *of_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, inner, mask = ctx.saved_tensors
-        a, b = ctx.stacks
-        gradient = of_outputs[0].to(device=a.device, dtype=a.dtype).flatten(0, 1)
-        b.grad[ctx.slot].addmm_(gradient.t(), inner)
-        of_inner = torch.mm(gradient, b[ctx.slot]).mul_(ctx.scale)
-        a.grad[ctx.slot].addmm_(of_inner.t(), _prepared(inputs, a, mask).flatten(0, 1))
-        of_inputs = None
-        if ctx.needs_input_grad[0]:
-            of_inputs = _to_inputs(torch.mm(of_inner, a[ctx.slot]).view(inputs.shape), inputs, mask)
-        return of_inputs, of_outputs[0], None, None, None, None, None
-
-
-def _prepared(inputs: Tensor, like: Tensor, mask: Tensor | None) -> Tensor:
-    """The inputs in the slots' precision and place, zero where dropout takes them away (not yet rescaled)."""
-    prepared = inputs.to(device=like.device, dtype=like.dtype)
-    return prepared if mask is None else prepared * mask
-
-
-def _to_inputs(gradient: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is not None:
-        gradient.mul_(mask)
-    return gradient.to(device=inputs.device, dtype=inputs.dtype)
+def _kept(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Zero where dropout takes values away (the rest is not yet rescaled)."""
+    return values if mask is None else values * mask

@@ -1,9 +1,9 @@
 """How many users, and how many tokens a pass, fit into the memory that is free.
 
 Everything but `training_room` and `serving_room` is arithmetic over numbers. What training keeps of a pass for the way
-back is counted per padded token from the model's shape; a test compares the count with what autograd really saves. It
-is an estimate all the same, because attention kernels, their workspaces and fragmentation are not in it: a share of
-the memory stays free, and `AdapterTrainer` halves its passes where the device still runs out.
+back is counted per token from the model's shape, as on a GPU; a test compares the count with what autograd really
+saves. It is an estimate all the same, because attention kernels, their workspaces and fragmentation are not in it: a
+share of the memory stays free, and `AdapterTrainer` halves its passes where the device still runs out.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ MAX_GPU_PASS_TOKENS = 1 << 15
 # A GPU is busy with this many tokens at once. Where fewer fit, computing activations twice is the better bargain.
 ENOUGH_PASS_TOKENS = 2048
 
-_WEIGHT_BYTES = 4  # LoRA is kept in float32
+_FLOAT32_BYTES = 4  # LoRA, and what is summed in training, whatever the base is kept in
+_PLACE_BYTES = 8
 _TRAINING_COPIES = 4  # weights, gradients and AdamW's two moments
 _USABLE_SHARE = 0.9
 _SLOTS_SHARE = 0.25
@@ -52,8 +53,7 @@ class ServingRoom:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What of a T5 decides its memory. `itemsize` is bytes a value of the base, `fused` whether its norms
-    run as one kernel each (`workers.engine.fused`)."""
+    """What of a T5 decides its memory. `itemsize` is bytes a value of the base."""
 
     d_model: int
     d_ff: int
@@ -64,10 +64,9 @@ class ModelShape:
     vocabulary: int
     gated: bool
     itemsize: int
-    fused: bool = False
 
     @classmethod
-    def of(cls, config: Any, *, itemsize: int, fused: bool = False) -> Self:
+    def of(cls, config: Any, *, itemsize: int) -> Self:
         """The shape of a transformers T5 or mT5 configuration."""
         return cls(
             d_model=config.d_model,
@@ -79,24 +78,25 @@ class ModelShape:
             vocabulary=config.vocab_size,
             gated=config.is_gated_act,
             itemsize=itemsize,
-            fused=fused,
         )
 
 
 def slot_bytes(parameters_per_rank: int, *, rank: int, training: bool) -> int:
     """Bytes of one user's slot: its weights and, in training, their gradients and AdamW's two moments."""
-    return parameters_per_rank * rank * _WEIGHT_BYTES * (_TRAINING_COPIES if training else 1)
+    return parameters_per_rank * rank * _FLOAT32_BYTES * (_TRAINING_COPIES if training else 1)
 
 
 def saved_bytes(shape: ModelShape, *, source: int, target: int, rank: int) -> int:
     """Bytes kept for the way back of one row of `source` input and `target` output tokens."""
     encoder = shape.encoder_layers * _encoder_block(shape, source=source, rank=rank)
-    return encoder + shape.decoder_layers * _decoder_block(shape, source=source, target=target, rank=rank)
+    decoder = shape.decoder_layers * _decoder_block(shape, source=source, target=target, rank=rank)
+    return encoder + decoder + _of_all_layers(shape, source=source, target=target)
 
 
 def checkpointed_bytes(shape: ModelShape, *, source: int, target: int, rank: int) -> int:
     """The same where each block keeps its inputs only and is computed again: those, and the largest block in full."""
     kept = shape.itemsize * shape.d_model * (shape.encoder_layers * source + shape.decoder_layers * target)
+    kept += _of_all_layers(shape, source=source, target=target)
     return kept + max(
         _encoder_block(shape, source=source, rank=rank),
         _decoder_block(shape, source=source, target=target, rank=rank),
@@ -106,16 +106,16 @@ def checkpointed_bytes(shape: ModelShape, *, source: int, target: int, rank: int
 def passing_bytes(shape: ModelShape, *, source: int, target: int) -> int:
     """Bytes that live for a moment in the widest layer of a row's pass: gradients of its values, LoRA's float32 inputs
     and the words that dropout is drawn from."""
-    of_token = 3 * shape.d_ff * shape.itemsize + shape.d_model * (4 * _WEIGHT_BYTES + 8)
+    of_token = 3 * shape.d_ff * shape.itemsize + shape.d_model * (4 * _FLOAT32_BYTES + 8)
     return max(source, target) * (of_token + 2 * shape.heads * max(source, target) * shape.itemsize)
 
 
 def training_bytes_per_token(
     shape: ModelShape, *, rank: int, longest_input: int, longest_output: int, gradient_checkpointing: bool
 ) -> float:
-    """Bytes a padded token of a pass takes where all rows are as long as they may be.
+    """Bytes a token of a pass takes where all rows are as long as they may be.
 
-    Attention's masks grow with the square of the length, so shorter rows take less: this is the upper end.
+    Attention's biases grow with the square of the length, so shorter rows take less: this is the upper end.
     """
     kept = checkpointed_bytes if gradient_checkpointing else saved_bytes
     of_row = kept(shape, source=longest_input, target=longest_output, rank=rank)
@@ -173,7 +173,7 @@ def serving_bytes_per_row(shape: ModelShape, *, beams: int, longest_input: int, 
     layer = 2 * shape.inner * shape.itemsize
     cross = shape.decoder_layers * layer * longest_input
     own = 2 * shape.decoder_layers * layer * longest_output * beams
-    scores = 4 * beams * shape.vocabulary * _WEIGHT_BYTES
+    scores = 4 * beams * shape.vocabulary * _FLOAT32_BYTES
     return cross + own + scores + passing_bytes(shape, source=longest_input, target=longest_output)
 
 
@@ -249,7 +249,7 @@ def serving_room(
 
 
 def shape_of(base: BaseModel) -> ModelShape:
-    return ModelShape.of(base.model.config, itemsize=base.dtype.itemsize, fused=base.fused)
+    return ModelShape.of(base.model.config, itemsize=base.dtype.itemsize)
 
 
 def shared_out(free: dict[str, int], share: dict[str, float]) -> int:
@@ -276,26 +276,39 @@ def _free_bytes(device: str) -> int:
 
 
 def _encoder_block(shape: ModelShape, *, source: int, rank: int) -> int:
-    return source * _of_token(shape, attended=(source,), rank=rank)
+    own = _attention(shape, rank=rank, projections=3)
+    return source * (own + _feed_forward(shape))
 
 
 def _decoder_block(shape: ModelShape, *, source: int, target: int, rank: int) -> int:
-    # An input token's key and value, and what their LoRA keeps.
-    of_input = 2 * (shape.itemsize * shape.inner + shape.d_model + rank * _WEIGHT_BYTES)
-    of_output = _of_token(shape, attended=(target, source), rank=rank)
-    return target * of_output + source * of_input
+    own, cross = (_attention(shape, rank=rank, projections=projections) for projections in (3, 1))
+    of_input = 2 * (shape.itemsize * shape.inner + _lora(shape, rank=rank))  # an input token's key and value
+    return target * (own + cross + _feed_forward(shape)) + source * of_input
 
 
-def _of_token(shape: ModelShape, *, attended: tuple[int, ...], rank: int) -> int:
-    """Bytes a token of one block: attention over each of `attended` lengths (its own; then the input's), and the
-    feed-forward layer."""
-    size, float32 = shape.itemsize, 4
-    norm = size * shape.d_model + (0 if shape.fused or size >= float32 else float32 * shape.d_model)
-    gate = 3 if shape.gated else 1
-    total = gate * size * shape.d_ff + norm
-    for place, length in enumerate(attended):
-        own = 3 if place == 0 else 1  # q, k and v, or q alone
-        scores = shape.heads * (size * length + float32)
-        lora = size * shape.d_model + own * (shape.d_model + rank * _WEIGHT_BYTES)  # inputs; masks and inner products
-        total += norm + (own + 1) * size * shape.inner + scores + lora
-    return total
+def _attention(shape: ModelShape, *, rank: int, projections: int) -> int:
+    """Bytes a token keeps of an attention that projects it so often: its states before and after the norm, what LoRA
+    keeps, queries, keys and values as far as they are its own, the outcome, and the sum of its scores."""
+    states = _norm(shape) + shape.itemsize * shape.d_model
+    attended = (projections + 1) * shape.itemsize * shape.inner + shape.heads * _FLOAT32_BYTES
+    return states + projections * _lora(shape, rank=rank) + attended
+
+
+def _feed_forward(shape: ModelShape) -> int:
+    return _norm(shape) + (3 if shape.gated else 1) * shape.itemsize * shape.d_ff
+
+
+def _norm(shape: ModelShape) -> int:
+    return shape.itemsize * shape.d_model + _FLOAT32_BYTES
+
+
+def _lora(shape: ModelShape, *, rank: int) -> int:
+    """A mask, and the inner product."""
+    return shape.d_model + rank * _FLOAT32_BYTES
+
+
+def _of_all_layers(shape: ModelShape, *, source: int, target: int) -> int:
+    """What every layer shares: the encoded input, biases of a row's scores, and where its tokens lie in a group."""
+    biases = shape.itemsize * (shape.heads * (source * source + target * target) + source)
+    places = 2 * _PLACE_BYTES * shape.heads * (2 * source + target)
+    return shape.itemsize * shape.d_model * source + biases + places

@@ -1,15 +1,15 @@
 """Training adapters, many users in one pass or one alone (LaMP reference §6).
 
-Each user's optimizer step sees exactly that user's batch; passes of the base model are filled with rows of all users
-and sorted by length. What is one user's own (order of the pairs, dropout, schedule, moments, clipping) is kept by the
-user's slot and seed, so an adapter does not depend on who shared its passes beyond the last digits of its sums.
+Each user's optimizer step sees exactly that user's batch; passes of the base model are filled with rows of all users,
+laid end to end without padding. What is one user's own (order of the pairs, dropout, schedule, moments, clipping) is
+kept by the user's slot and seed, so an adapter does not depend on who shared its passes beyond the last digits of its
+sums.
 """
 
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -19,20 +19,19 @@ from workers.engine.adapters import AdapterWeights, adapter_weights
 from workers.engine.base_model import BaseModel
 from workers.engine.batches import (
     MAX_PASS_TOKENS,
-    MicroBatch,
     TokenPair,
     epoch_order,
-    micro_batch,
-    split_by_length,
+    split_by_tokens,
     tokenize_pairs,
 )
 from workers.engine.checkpoints import Checkpoint
 from workers.engine.dropout import DropoutRow, KeyedDropout
 from workers.engine.hyperparameters import Hyperparameters
 from workers.engine.lora import LoraSlots
-from workers.engine.lora_training import training_rows
+from workers.engine.lora_training import TrainedRows
 from workers.engine.optimizer import SlotAdamW, linear_schedule
-from workers.engine.token_loss import token_losses
+from workers.engine.packed_t5 import packed_loss
+from workers.engine.packing import pack_pairs
 
 DEFAULT_TRAINING_SLOTS = 16
 OnStep = Callable[[int, int, float], None]
@@ -139,7 +138,7 @@ class AdapterTrainer:
     Args:
         slots: how many users share the passes.
         rank: the highest rank that fits a slot; smaller ones are padded.
-        pass_tokens: the most padded tokens of one forward and backward pass.
+        pass_tokens: the most tokens of one forward and backward pass.
         gradient_checkpointing: keep less of a pass and compute it again on the way back.
         exact: one slot, and passes that are never made smaller: bytes depend on nothing but the request, and a
             training that does not fit ends.
@@ -280,7 +279,7 @@ class AdapterTrainer:
     def _accumulate(self, running: Sequence[Learner], rows: Sequence[_Row]) -> list[float]:
         """Add the gradient of each learner's token mean to its slot; return those means."""
         while True:
-            passes = split_by_length([row.pair for row in rows], max_tokens=self.pass_tokens)
+            passes = split_by_tokens([row.pair for row in rows], max_tokens=self.pass_tokens)
             losses = self._all_passes(running, [[rows[index] for index in chosen] for chosen in passes])
             if losses is not None:
                 return losses
@@ -308,16 +307,20 @@ class AdapterTrainer:
     def _one_pass(self, rows: Sequence[_Row], place: dict[int, int]) -> Tensor:
         """One forward and backward pass; returns what it adds to each running learner's mean loss."""
         base = self.base
-        part = micro_batch(
-            [row.pair for row in rows], pad=base.pad_token, start=base.start_token, device=base.input_device
+        part = pack_pairs([row.pair for row in rows], start=base.start_token, device=base.input_device)
+        trained = TrainedRows(
+            self._stack,
+            [row.learner.slot for row in rows],
+            source_lengths=part.source_lengths,
+            target_lengths=part.target_lengths,
+            dropout=_dropout(rows, projections=len(base.projections.projections)),
         )
-        dropout = _dropout(rows, projections=len(base.projections.projections))
-        used = [row.learner.slot for row in rows]
         shares = [row.share for row in rows for _ in row.pair.target]
         owners = [place[row.learner.slot] for row in rows for _ in row.pair.target]
-        recomputing = base.recomputing() if self._recompute else nullcontext()
-        with torch.enable_grad(), recomputing, training_rows(self._stack, used, dropout=dropout):
-            total, losses = weighted_loss(base, part, shares=torch.tensor(shares, dtype=base.adapter_dtype))
+        with torch.enable_grad():
+            total, losses = packed_loss(
+                base, part, trained, shares=torch.tensor(shares, dtype=base.adapter_dtype), recompute=self._recompute
+            )
             total.backward()
         owner = torch.tensor(owners, device=losses.device)
         share = torch.tensor(shares, dtype=losses.dtype, device=losses.device)
@@ -386,26 +389,6 @@ def train_adapters(
 def total_steps(count: int, hyperparameters: Hyperparameters) -> int:
     """Optimizer steps for a user of `count` pairs."""
     return hyperparameters.epochs * math.ceil(count / hyperparameters.batch_size)
-
-
-def weighted_loss(base: BaseModel, part: MicroBatch, *, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """The target tokens' losses summed by their shares, and the losses; logits are made at target positions only."""
-    encoded = base.model.encoder(input_ids=part.input_ids, attention_mask=part.attention_mask)
-    decoded = base.model.decoder(
-        input_ids=part.decoder_input_ids,
-        encoder_hidden_states=encoded.last_hidden_state,
-        encoder_attention_mask=part.attention_mask,
-        use_cache=False,
-    )
-    states = decoded.last_hidden_state
-    hidden = states.flatten(0, 1)[part.at_target.to(states.device)] * base.output_scale
-    head = base.model.lm_head.weight
-    return token_losses(
-        hidden.to(head.device),
-        output_layer=head,
-        targets=part.targets.to(head.device),
-        shares=shares.to(head.device),
-    )
 
 
 def _allocate(base: BaseModel, *, slots: int, rank: int) -> tuple[LoraSlots, SlotAdamW]:

@@ -1,11 +1,11 @@
-"""Order, effective batches and micro-batches."""
+"""Order, effective batches and passes."""
 
-import pytest
-import torch
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engine.batches import TokenPair, effective_batches, epoch_order, micro_batch, split_by_length
+from workers.engine.batches import TokenPair, effective_batches, epoch_order, split_by_tokens
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 20)), min_size=1, max_size=20)
 
@@ -27,36 +27,17 @@ def test_epochs_and_seeds_have_orders_of_their_own():
 
 
 @settings(max_examples=60, deadline=None)
-@given(lengths=LENGTHS, most=st.integers(10, 400), cost=st.integers(0, 300))
-def test_micro_batches_hold_every_row_once_within_the_limit(lengths, most, cost):
-    batch = [pair(*length) for length in lengths]
-    runs = split_by_length(batch, max_tokens=most, pass_cost=cost)
-    assert sorted(row for run in runs for row in run) == list(range(len(batch)))
-    for run in runs:
-        tokens = len(run) * (max(lengths[row][0] for row in run) + max(lengths[row][1] for row in run))
-        assert tokens <= most or len(run) == 1
+@given(lengths=LENGTHS, most=st.integers(1, 400))
+def test_passes_hold_every_row_once_in_order_within_the_limit(lengths, most):
+    passes = split_by_tokens([pair(*length) for length in lengths], max_tokens=most)
+    assert [row for one in passes for row in one] == list(range(len(lengths)))
+    for one in passes:
+        assert sum(sum(lengths[row]) for row in one) <= most or len(one) == 1
 
 
 @settings(max_examples=60, deadline=None)
-@given(lengths=LENGTHS, cost=st.integers(0, 300))
-def test_splitting_never_costs_more_than_one_pass_for_all(lengths, cost):
-    def price(run: list[int]) -> int:
-        return cost + len(run) * (max(lengths[row][0] for row in run) + max(lengths[row][1] for row in run))
-
-    runs = split_by_length([pair(*length) for length in lengths], max_tokens=10**9, pass_cost=cost)
-    assert sum(price(run) for run in runs) <= price(list(range(len(lengths))))
-
-
-@pytest.mark.parametrize(("long", "runs"), [(12, 1), (500, 2)])
-def test_a_long_row_goes_alone_where_that_saves_padding(long, runs):
-    batch = [pair(10, 5)] * 15 + [pair(long, 5)]
-    assert len(split_by_length(batch)) == runs
-
-
-def test_padding_and_the_start_token_stand_where_t5_wants_them():
-    part = micro_batch([pair(1, 2), pair(3, 1)], pad=0, start=9, device=torch.device("cpu"))
-    assert part.input_ids.tolist() == [[2, 0, 0], [2, 3, 4]]
-    assert part.attention_mask.tolist() == [[1, 0, 0], [1, 1, 1]]
-    assert part.decoder_input_ids.tolist() == [[9, 2], [9, 0]]
-    assert part.at_target.tolist() == [0, 1, 2]
-    assert part.targets.tolist() == [2, 3, 2]
+@given(lengths=LENGTHS, most=st.integers(80, 400))
+def test_a_pass_ends_only_where_the_next_row_does_not_fit(lengths, most):
+    passes = split_by_tokens([pair(*length) for length in lengths], max_tokens=most)
+    for one, following in pairwise(passes):
+        assert sum(sum(lengths[row]) for row in [*one, following[0]]) > most

@@ -3,19 +3,22 @@
 import pytest
 import torch
 
-from workers.engine.dropout import DropoutRow, KeyedDropout
+from workers.engine.dropout import DropoutRow, KeyedDropout, PackedDropout
 
 MINE = DropoutRow(seed=5, step=2, row=1, probability=0.1)
 CPU = torch.device("cpu")
 
 
 def kept(rows: list[DropoutRow], *, projection: int = 3, length: int = 6) -> torch.Tensor:
-    return KeyedDropout(rows, projections=18).kept(projection, length=length, features=32, device=CPU).double()
+    """Masks of rows of one length, [rows, length, features]."""
+    packed = PackedDropout(KeyedDropout(rows, projections=18), [length] * len(rows))
+    return packed.kept(projection, features=32, device=CPU).view(len(rows), length, 32).double()
 
 
-def test_a_row_s_dropout_does_not_depend_on_its_neighbours_or_padding():
+def test_a_row_s_dropout_does_not_depend_on_its_neighbours_or_its_length():
     others = [DropoutRow(seed=9, step=7, row=row, probability=0.5) for row in range(3)]
-    assert torch.equal(kept([*others, MINE], length=11)[3, :6], kept([MINE])[0])
+    among = PackedDropout(KeyedDropout([*others, MINE], projections=18), [4, 1, 9, 11])
+    assert torch.equal(among.kept(3, features=32, device=CPU)[14:20].double(), kept([MINE])[0])
 
 
 @pytest.mark.parametrize(

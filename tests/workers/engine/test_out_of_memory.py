@@ -17,14 +17,14 @@ PEOPLE = {"alice": 9, "bob": 3, "carol": 6}
 
 
 class Gpu:
-    """Fails, as a GPU does, wherever a layer sees more than `room` values of the model's width."""
+    """Fails, as a GPU does, wherever a layer sees more than `room` tokens."""
 
     def __init__(self, *, room: int) -> None:
         self.room = room
         self.failures = 0
 
     def __call__(self, module, inputs, output) -> None:
-        if inputs[0].shape[0] * inputs[0].shape[1] > self.room:
+        if inputs[0].shape[0] > self.room:
             self.failures += 1
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
@@ -63,8 +63,8 @@ def difference(one: TrainedAdapter, other: TrainedAdapter) -> float:
 @pytest.mark.parametrize(
     "at",
     [
-        lambda model: model.encoder.block[0].layer[0].SelfAttention.q,
-        lambda model: model.decoder.block[-1].layer[-1].DenseReluDense.wo,  # when most of the pass is done
+        lambda model: model.encoder.block[0].layer[-1].DenseReluDense.act,
+        lambda model: model.decoder.block[-1].layer[-1].DenseReluDense.act,  # when most of the pass is done
     ],
 )
 def test_passes_are_halved_until_they_fit_and_the_adapters_are_the_same(base, undisturbed, at, gradient_checkpointing):
@@ -80,7 +80,7 @@ class TooMuch(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, hidden, gpu):
-        ctx.gpu, ctx.tokens = gpu, hidden.shape[0] * hidden.shape[1]
+        ctx.gpu, ctx.tokens = gpu, hidden.shape[0]
         return hidden.view_as(hidden)
 
     @staticmethod
@@ -94,7 +94,7 @@ class TooMuch(torch.autograd.Function):
 def test_so_they_are_where_the_way_back_does_not_fit(base, undisturbed):
     """Some projections have their gradients already, which must not count twice."""
     gpu = Gpu(room=60)
-    layer = base.model.encoder.block[0].layer[-1]
+    layer = base.model.encoder.block[0].layer[-1].DenseReluDense.act
     hook = layer.register_forward_hook(lambda module, inputs, output: TooMuch.apply(output, gpu))
     try:
         trainer, found = train(base)
@@ -109,7 +109,7 @@ def test_a_row_that_does_not_fit_alone_ends_its_own_training_only(base, undistur
     """Of the three, only bob has a pair of more than 30 tokens."""
     people = {name: pairs_of(name, count=count) for name, count in PEOPLE.items()}
     people["bob"] = [(" ".join(["w1"] * 40), "w2"), *people["bob"]]
-    with limited(base, base.model.encoder.block[0].layer[0].SelfAttention.q, room=30):
+    with limited(base, base.model.encoder.block[0].layer[-1].DenseReluDense.act, room=30):
         trainer = AdapterTrainer(base, slots=3, rank=4)
         learners = {
             name: trainer.start(TrainingRequest(pairs, HYPERPARAMETERS, seed))
@@ -128,7 +128,7 @@ def test_exact_mode_ends_rather_than_sum_in_another_order(base):
     request = TrainingRequest(pairs_of("alice", count=9), HYPERPARAMETERS, 0)
     arguments = {"pairs": request.pairs, "hyperparameters": request.hyperparameters, "seed": request.seed}
     with (
-        limited(base, base.model.encoder.block[0].layer[0].SelfAttention.q, room=60),
+        limited(base, base.model.encoder.block[0].layer[-1].DenseReluDense.act, room=60),
         pytest.raises(torch.OutOfMemoryError),
     ):
         train_adapter(base, **arguments)
