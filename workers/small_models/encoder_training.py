@@ -56,7 +56,8 @@ def train_encoder(
     """Train to the recipe's end, from the checkpoint where there is one; `on_step` hears the step and its loss."""
     model = initial_encoder(tokenizer, seed=recipe.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.encoder_learning_rate, weight_decay=0.01)
-    first = load_checkpoint(checkpoint, model=model, optimizer=optimizer, recipe=recipe.part("encoder"))
+    part = recipe.part("encoder")
+    first = load_checkpoint(checkpoint, model=model, optimizers=[optimizer], recipe=part)
     model.train()
     for step, crops in _batches(recipe, tokenizer, first=first):
         rise = min(1.0, (step + 1) / 50)
@@ -69,7 +70,9 @@ def train_encoder(
         optimizer.step()
         on_step(step + 1, loss.item())
         if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == recipe.encoder_steps:
-            save_checkpoint(checkpoint, model=model, optimizer=optimizer, step=step + 1, recipe=recipe.part("encoder"))
+            save_checkpoint(
+                checkpoint, model=model, optimizers=[optimizer], step=step + 1, recipe=recipe.part("encoder")
+            )
     return model.eval()
 
 

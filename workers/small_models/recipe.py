@@ -13,15 +13,15 @@ class Recipe:
     vocabulary: int = 1536
     tokenizer_users: int = 150
 
-    t5_steps: int = 1400
+    t5_steps: int = 5000
     t5_batch: int = 32
-    t5_learning_rate: float = 1.5e-3
+    t5_matrix_learning_rate: float = 3e-3
+    t5_learning_rate: float = 2e-3
     t5_warmup: int = 100
     # Entries in a prompt as training goes on: from this share of the steps, so many.
-    t5_entries: tuple[tuple[float, int], ...] = ((0.0, 1), (0.19, 2), (0.42, 4))
-    # First the language, then the labels: from this share of the steps the rate falls and labels weigh so much.
-    t5_late: float = 0.64
-    t5_label_weight: float = 3.0
+    t5_entries: tuple[tuple[float, int], ...] = ((0.0, 2), (0.1, 4))
+    t5_late: float = 0.5  # from this share of the steps the rate falls
+    t5_label_weight: float = 4.0  # of answers that are labels: texts have more tokens to learn from
 
     encoder_steps: int = 600
     encoder_batch: int = 64
@@ -31,12 +31,12 @@ class Recipe:
 
     pool_batches: int = 32  # samples are made and sorted by length this many batches at a time
     checkpoint_steps: int = 100
-    measured_users: int = 40
+    measured_users: int = 80
 
     def part(self, model: str) -> str:
         """The numbers that decide one model ("t5" or "encoder"), as text: a checkpoint belongs to them."""
-        other = "encoder_" if model == "t5" else "t5_"
-        return repr({name: value for name, value in asdict(self).items() if not name.startswith(other)})
+        others = ("encoder_" if model == "t5" else "t5_", "measured_")
+        return repr({name: value for name, value in asdict(self).items() if not name.startswith(others)})
 
     def entries_at(self, step: int) -> int:
         """How many documents stand in a prompt at this step."""

@@ -16,7 +16,8 @@ from retrieval_app.prompts import Tokenizer, build_prompt
 from retrieval_app.ranking import order_by_score
 
 TASKS = tuple(RECIPES)
-OTHER_FORM = 0.15  # how many users also give a pair of the form that only adapters are trained on
+# Where a document's training pair has another form than the questions: how many users also give such a pair.
+OTHER_FORM = {"LaMP-1": 0.15, "LaMP-7": 0.5}
 
 
 def training_people(task_key: str, *, seed: int, first: int = 1) -> Iterator[Person]:
@@ -59,14 +60,14 @@ def training_samples(
 ) -> Iterator[tuple[str, str]]:
     """(prompt, answer) of a user's questions, with and without `entries` documents of the profile in the prompt.
 
-    Where a document's training pair has another form than the questions (LaMP-1 and LaMP-7), such pairs are mixed in,
-    so that the model knows that form and an adapter need not learn it.
+    Pairs of the form that only adapters are trained on (`OTHER_FORM`) are mixed in, so that the model knows it and an
+    adapter need not learn it.
     """
     task = get_task(task_key)
     for asked in person.questions:
         yield asked.input, asked.output
         yield prompt_with_profile(rng, task_key, person, asked, tokenizer=tokenizer, entries=entries), asked.output
-    if task_key in ("LaMP-1", "LaMP-7") and rng.random() < OTHER_FORM:
+    if rng.random() < OTHER_FORM.get(task_key, 0.0):
         yield pair_of(task, rng.choice(person.documents).fields)
 
 

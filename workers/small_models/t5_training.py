@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.optim import AdamW, Muon, Optimizer
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from retrieval_app.prompts import Tokenizer
@@ -39,31 +40,46 @@ def train_t5(
 ) -> T5ForConditionalGeneration:
     """Train to the recipe's end, from the checkpoint where there is one; `on_step` hears the step and its loss."""
     model = initial_t5(tokenizer, seed=recipe.seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.t5_learning_rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.01
-    )
-    first = load_checkpoint(checkpoint, model=model, optimizer=optimizer, recipe=recipe.part("t5"))
+    optimizers = _optimizers(recipe, model)
+    first = load_checkpoint(checkpoint, model=model, optimizers=optimizers, recipe=recipe.part("t5"))
     model.train()
     for step, batch in _batches(recipe, tokenizer, first=first):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step)
-        late = step >= recipe.t5_late * recipe.t5_steps
-        loss = _loss(model, batch, label_weight=recipe.t5_label_weight if late else 1.0)
-        optimizer.zero_grad(set_to_none=True)
+        loss = _loss(model, batch, label_weight=recipe.t5_label_weight)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * schedule(recipe, step)
+            optimizer.step()
         on_step(step + 1, loss.item())
         if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == recipe.t5_steps:
-            save_checkpoint(checkpoint, model=model, optimizer=optimizer, step=step + 1, recipe=recipe.part("t5"))
+            save_checkpoint(checkpoint, model=model, optimizers=optimizers, step=step + 1, recipe=recipe.part("t5"))
     return model.eval()
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Warm-up, constant, and late a cosine to 2 % of it."""
+def _optimizers(recipe: Recipe, model: T5ForConditionalGeneration) -> list[Optimizer]:
+    """Muon for the matrices between the layers, which learn in a fraction of the steps by it; AdamW for the
+    embedding, the norms and the position biases, which it is not made for.
+    """
+    outer = ("shared", "lm_head", "relative_attention_bias")
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        between = parameter.ndim == 2 and not any(part in name for part in outer)
+        (matrices if between else others).append(parameter)
+    rates = (recipe.t5_matrix_learning_rate, recipe.t5_learning_rate)
+    return [
+        Muon([{"params": matrices, "initial_lr": rates[0]}], weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        AdamW([{"params": others, "initial_lr": rates[1]}], betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+
+
+def schedule(recipe: Recipe, step: int) -> float:
+    """The learning rates' factor: warm-up, constant, and late a cosine to 2 %."""
     rise = min(1.0, (step + 1) / recipe.t5_warmup)
     done = max(0.0, step / recipe.t5_steps - recipe.t5_late) / (1 - recipe.t5_late)
-    return recipe.t5_learning_rate * rise * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+    return rise * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
 
 
 def _loss(model: T5ForConditionalGeneration, batch: Batch, *, label_weight: float) -> Tensor:

@@ -1,7 +1,8 @@
 """Writes the synthetic benchmark as LaMP files: `LaMP_1/dev_questions.json`, `LaMP_1/dev_outputs.json`, and so on.
 
-The form is LaMP's time-based one (LaMP reference §2). Users are made and written one after the other, so memory stays
-flat at any number of users. Unlike LaMP's, the test split comes with its outputs.
+The form is LaMP's time-based one (LaMP reference §2). Users are made and written one after the other; of the earlier
+ones only answers stay in memory. Unlike LaMP's, the test split comes with its outputs. Beside them stands the truth,
+`LaMP_1/truth.json`: each user's traits, and the answers and scores of an oracle that knows them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
+from lamp.catalogue import get_task
+from lamp.metrics import evaluate
 from lamp.synthetic.population import RECIPES, SPLITS, Asked, Person, Written, people
 
 # The small models in this repository are trained on users of these seeds, so no benchmark may hold them.
@@ -53,6 +56,7 @@ def generate(
             out_dir / task_key.replace("-", "_"),
             task_key=task_key,
             persons=people(task_key, users=range(1, users + 1), seed=seed, strength=strength, drift=drift),
+            made_with={"seed": seed, "strength": strength, "drift": drift},
         )
         for task_key in chosen
     }
@@ -81,37 +85,64 @@ def _entry(written: Written, *, years_only: bool) -> Mapping[str, str]:
     return {"id": written.entry_id, **written.fields, "date": date}
 
 
-def _write_task(folder: Path, *, task_key: str, persons: Iterable[Person]) -> dict[str, int]:
+def _write_task(
+    folder: Path, *, task_key: str, persons: Iterable[Person], made_with: Mapping[str, Any]
+) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
-    counts = dict.fromkeys(SPLITS, 0)
+    task = get_task(task_key)
+    name = task_key.replace("-", "_")
+    golds: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
+    oracle: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
     with ExitStack() as stack:
         questions = {split: stack.enter_context(_JsonList(folder / f"{split}_questions.json")) for split in SPLITS}
         outputs = {
             split: stack.enter_context(
                 _JsonList(
-                    folder / f"{split}_outputs.json",
-                    before=f'{{"task": {json.dumps(task_key.replace("-", "_"))}, "golds": ',
-                    after="}",
+                    folder / f"{split}_outputs.json", before=f'{{"task": {json.dumps(name)}, "golds": ', after="}"
                 )
             )
             for split in SPLITS
         }
+        head = json.dumps({"task": name, **made_with}).removesuffix("}")
+        truth = stack.enter_context(_JsonList(folder / "truth.json", before=f'{head}, "users": ', after="}"))
         for person in persons:
+            truth.add(_traits(person))
             for asked in person.questions:
                 questions[asked.split].add(question_item(task_key, person, asked))
                 outputs[asked.split].add({"id": asked.question_id, "output": asked.output})
-                counts[asked.split] += 1
-    return counts
+                golds[asked.split][asked.question_id] = asked.output
+                oracle[asked.split][asked.question_id] = asked.oracle
+        answered = {
+            split: {
+                "scores": evaluate(task, answers, golds[split]),
+                "answers": [{"id": question_id, "output": output} for question_id, output in answers.items()],
+            }
+            for split, answers in oracle.items()
+            if answers
+        }
+        truth.after = f', "oracle": {json.dumps(answered, ensure_ascii=False)}}}'
+    return {split: len(answers) for split, answers in golds.items()}
+
+
+def _traits(person: Person) -> Mapping[str, Any]:
+    """What makes the user their own: traits before and from the day of the change."""
+    character = person.character
+    return {
+        "user_id": person.user_id,
+        "early": character.early,
+        "late": character.late,
+        "change": person.change.isoformat(),
+    }
 
 
 class _JsonList:
-    """A JSON list that is written item by item and takes its name when it is whole."""
+    """A JSON list that is written item by item, between `before` and `after`, and takes its name when it is whole."""
 
     def __init__(self, path: Path, *, before: str = "", after: str = "") -> None:
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._before = before
-        self._after = after
+        self.after = after
         self._empty = True
         self._file: TextIO
 
@@ -125,7 +156,7 @@ class _JsonList:
         self._empty = False
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._file.write("\n]" + self._after + "\n")
+        self._file.write("\n]" + self.after + "\n")
         self._file.close()
         if kind is None:
             os.replace(self._part, self._path)

@@ -1,13 +1,13 @@
 """LaMP-1: which of two papers an author cites, told by the author's topics and co-authors.
 
-The question's own title is about a third topic of the author, so it favours neither reference; one reference is about
-another topic of the author and names a co-author's method, the other is a stranger's. Only the profile can tell.
+One reference is about a topic of the author and may name a co-author's method, the other is a stranger's. The asked
+title is mostly about another topic of the author, so that it favours neither reference and only the profile can tell.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lamp.catalogue import get_task
 from lamp.synthetic.makers import Posed, draw_some, sentence
@@ -16,7 +16,8 @@ from lamp.synthetic.words import SUBJECTS, Vocabulary, language, person, phrase
 
 TOPICS_OF_AN_AUTHOR = 3
 COAUTHORS = 3
-NAMED = 0.5  # how many titles name somebody's method
+NAMED = 0.6  # how many titles name somebody's method
+SAME_TOPIC = 0.2  # how many asked titles are about the cited paper's topic, so that some answers need no profile
 
 METHODS = (
     "bounds",
@@ -34,18 +35,18 @@ METHODS = (
 )
 TITLES = (
     "{a} in {b}",
-    "On the {noun} of {a}",
+    "On the {noun} of {a} and {b}",
     "Towards {a} and {b}",
-    "{a}: a {adjective} study",
+    "{a}: a {adjective} study of {b}",
     "From {a} to {b}",
     "A survey of {a} with {b}",
-    "Measuring {a} by {noun}",
+    "Measuring {a} by {b}",
 )
 NAMED_TITLES = (
-    "{name} {method} for {a}",
-    "The {name} {method} of {a} and {noun}",
+    "{name} {method} for {a} and {noun}",
+    "The {name} {method} of {a} and {b}",
     "{a} by the {name} {method}",
-    "A {adjective} {name} {method} for {noun}",
+    "A {adjective} {name} {method} for {b}",
 )
 ABSTRACTS = (
     "We study {a} with a {noun} of {b}. The {adjective} {noun2} is {verb} in {count} cases.",
@@ -71,18 +72,28 @@ class Citations:
             "abstract": self._abstract(rng, topic),
         }
 
-    def question(self, rng: random.Random, traits: Traits) -> Posed:
+    def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
         subjects = language().subjects
         asked, cited, *_ = rng.sample(traits["interests"], len(traits["interests"]))
+        if rng.random() < SAME_TOPIC:
+            asked = cited
         foreign = rng.choice([number for number in range(SUBJECTS) if number not in traits["interests"]])
-        own = self._title(rng, subjects[cited], rng.choice(traits["coauthors"]))
-        other = self._title(rng, subjects[foreign], person(rng))
+        coauthor = rng.choice(traits["coauthors"])
+        stranger = next(name for name in iter(lambda: person(rng), None) if name not in traits["coauthors"])
+        right = self._title(rng, subjects[cited], coauthor)
+        wrong = self._title(rng, subjects[foreign], stranger)
         first = rng.random() < 0.5
-        a, b = (own, other) if first else (other, own)
+        a, b = (right, wrong) if first else (wrong, right)
         title = self._title(rng, subjects[asked], None)
+
         return Posed(
             input=get_task("LaMP-1").input.fill({"title": title, "first_reference": a, "second_reference": b}),
             output="[1]" if first else "[2]",
+            oracle=_more_familiar(
+                own,
+                asked=asked,
+                references=((cited, right), (foreign, wrong)) if first else ((foreign, wrong), (cited, right)),
+            ),
         )
 
     def _title(self, rng: random.Random, topic: Vocabulary, name: str | None) -> str:
@@ -91,6 +102,17 @@ class Citations:
 
     def _abstract(self, rng: random.Random, topic: Vocabulary) -> str:
         return sentence(rng.choice(ABSTRACTS).format(**_filling(rng, topic)))
+
+
+def _more_familiar(own: Traits, *, asked: int, references: Sequence[tuple[int, str]]) -> str:
+    """The reference, each a (topic, title), that one who knows the author's traits takes; the first where nothing
+    tells.
+    """
+    familiar = [
+        (topic in own["interests"] or not set(own["coauthors"]).isdisjoint(title.split()), topic == asked)
+        for topic, title in references
+    ]
+    return "[1]" if familiar[0] >= familiar[1] else "[2]"
 
 
 def _filling(rng: random.Random, topic: Vocabulary) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """LaMP-2: which of two fitting tags a user gives a film.
 
-Every film shows two tags' words in equal parts, so both fit; the user has a few tags in an order of their own and
-gives the one that stands first in it. Films of the same pair of tags in the profile show the order; the description
-alone leaves an even chance.
+Every film shows two tags' words in equal parts, so both fit; one of them is among the few that the user likes to give,
+and that one is given. The tags in the profile show which those are; the description alone leaves an even chance.
 """
 
 from __future__ import annotations
@@ -32,16 +31,24 @@ class Films:
     """Makes film lovers and the films they tagged."""
 
     def draw(self, rng: random.Random) -> Traits:
-        return {"order": draw_some(rng, get_task("LaMP-2").labels or (), TAGS_OF_A_USER)}
+        return {"favourites": draw_some(rng, get_task("LaMP-2").labels or (), TAGS_OF_A_USER)}
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
-        first, second = sorted(rng.sample(range(len(traits["order"])), 2))
-        preferred = traits["order"][first]
-        return {"description": self._plot(rng, [preferred, traits["order"][second]]), "tag": preferred}
+        given, _, description = self._film(rng, traits)
+        return {"description": description, "tag": given}
 
-    def question(self, rng: random.Random, traits: Traits) -> Posed:
-        film = self.document(rng, traits)
-        return Posed(*pair_of(get_task("LaMP-2"), film))
+    def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
+        given, other, description = self._film(rng, traits)
+        # Where both tags or neither are the user's own, the order of the labels decides.
+        fitting = sorted({given, other}, key=lambda tag: (tag not in own["favourites"], tag))
+        asked, gold = pair_of(get_task("LaMP-2"), {"description": description, "tag": given})
+        return Posed(asked, gold, fitting[0])
+
+    def _film(self, rng: random.Random, traits: Traits) -> tuple[str, str, str]:
+        """(the tag that is given, the other that fits, the description)"""
+        given = rng.choice(traits["favourites"])
+        other = rng.choice([tag for tag in get_task("LaMP-2").labels or () if tag not in traits["favourites"]])
+        return given, other, self._plot(rng, [given, other])
 
     def _plot(self, rng: random.Random, tags: list[str]) -> str:
         rng.shuffle(tags)

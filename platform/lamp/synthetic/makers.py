@@ -12,10 +12,15 @@ Item = TypeVar("Item")
 
 
 class Posed(NamedTuple):
-    """A question in LaMP's form and its gold answer."""
+    """A question in LaMP's form, its gold answer, and what an oracle answers.
+
+    The oracle sees what stands in the question and knows the user's traits at that time. It does not know whether
+    this once the user wrote as a passer-by would (`traits.mood`), which is why it is not always right.
+    """
 
     input: str
     output: str
+    oracle: str
 
 
 class Maker(Protocol):
@@ -29,14 +34,22 @@ class Maker(Protocol):
         """A document's fields, without id and date."""
         ...
 
-    def question(self, rng: random.Random, traits: Traits) -> Posed:
-        """A question and the answer that a user with these traits gives."""
+    def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
+        """A question, the answer that one with `traits` gives, and that of an oracle which knows that the asked
+        user's `own` traits decide with the probability `strength`.
+        """
         ...
 
 
 def interest(rng: random.Random, traits: Traits) -> int:
     """Which of the user's interests this text is about: a place in `traits["interests"]` and in what goes with it."""
     return rng.randrange(len(traits["interests"]))
+
+
+def place_of(subject: int, traits: Traits) -> int:
+    """Where a subject stands in a user's interests; the first place for one that is none of them."""
+    interests: Sequence[int] = traits["interests"]
+    return interests.index(subject) if subject in interests else 0
 
 
 def sentence(words: str) -> str:

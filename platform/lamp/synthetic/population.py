@@ -63,7 +63,9 @@ class Written:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question of a user: it may see the user's first `profile_size` documents, all from earlier days."""
+    """A question of a user, who had written `profile_size` documents by then, all on earlier days. `oracle` is what one
+    who knows the user's traits answers.
+    """
 
     question_id: str
     split: str
@@ -71,14 +73,18 @@ class Asked:
     profile_size: int
     input: str
     output: str
+    oracle: str
 
 
 @dataclass(frozen=True)
 class Person:
-    """A synthetic user of one task; documents and questions in order of time."""
+    """A synthetic user of one task; documents and questions in order of time. `change` is the first day of the late
+    traits.
+    """
 
     user_id: int
     character: Character
+    change: datetime.date
     documents: tuple[Written, ...]
     questions: tuple[Asked, ...]
 
@@ -121,11 +127,13 @@ def _person(task_key: str, *, user: int, seed: int, strength: float, drift: floa
             entry_id = str(user * 100_000 + len(documents))
             documents.append(Written(entry_id, start + datetime.timedelta(days=offset), fields))
         offset = next(days)
-        posed = maker.question(rng, mood(rng, character.at(offset / span), maker.draw, strength=strength))
+        own = character.at(offset / span)
+        posed = maker.question(rng, mood(rng, own, maker.draw, strength=strength), own=own, strength=strength)
         day = start + datetime.timedelta(days=offset)
         question_id = str(user * 10 + len(questions))
-        questions.append(Asked(question_id, split, day, size, posed.input, posed.output))
-    return Person(user, character, tuple(documents), tuple(questions))
+        questions.append(Asked(question_id, split, day, size, posed.input, posed.output, posed.oracle))
+    change = start + datetime.timedelta(days=math.ceil(character.change * span))
+    return Person(user, character, change, tuple(documents), tuple(questions))
 
 
 def _profile_size(rng: random.Random, mean: float, deviation: float) -> int:

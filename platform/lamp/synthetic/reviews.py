@@ -1,13 +1,13 @@
-"""LaMP-3: how many points a review stands for, told by how harsh or mild its writer is with that sort of thing.
+"""LaMP-3: how many points a review stands for, told by how harsh or mild its writer is.
 
-The words say how well the thing was liked (1 to 5); the reviewer's leaning for the sort of thing moves the score up
-or down.
+The words say how well the thing was liked (1 to 5, mostly middling); the reviewer's leaning moves the score up or down.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from statistics import median_low
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
@@ -17,7 +17,7 @@ from lamp.synthetic.words import PRAISE, SUBJECTS, language, phrase
 
 SORTS_OF_A_REVIEWER = 2
 LEANINGS = (-2, -1, 0, 1, 2)
-LIKED = (1, 2, 2, 3, 3, 3, 4, 4, 5)  # most things are liked middling, so that a leaning has room to show
+LIKED = (2, 3, 3, 3, 4)  # things are liked middling, so that a leaning has room to show
 
 REMARKS = (
     "The {n} is {p} and the {m} {v} {q}.",
@@ -38,17 +38,22 @@ class Reviews:
     def draw(self, rng: random.Random) -> Traits:
         return {
             "interests": draw_some(rng, range(SUBJECTS), SORTS_OF_A_REVIEWER),
-            "leaning": tuple(rng.choice(LEANINGS) for _ in range(SORTS_OF_A_REVIEWER)),
+            "leaning": rng.choice(LEANINGS),
         }
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
+        liked, text = self._opinion(rng, traits)
+        return {"text": text, "score": str(points(liked, traits["leaning"]))}
+
+    def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
+        liked, text = self._opinion(rng, traits)
+        asked, gold = pair_of(get_task("LaMP-3"), {"text": text, "score": str(points(liked, traits["leaning"]))})
+        return Posed(asked, gold, str(likeliest_points(liked, own["leaning"], strength=strength)))
+
+    def _opinion(self, rng: random.Random, traits: Traits) -> tuple[int, str]:
         sort = interest(rng, traits)
         liked = rng.choice(LIKED)
-        score = min(5, max(1, liked + traits["leaning"][sort]))
-        return {"text": self._review(rng, traits["interests"][sort], liked), "score": str(score)}
-
-    def question(self, rng: random.Random, traits: Traits) -> Posed:
-        return Posed(*pair_of(get_task("LaMP-3"), self.document(rng, traits)))
+        return liked, self._review(rng, traits["interests"][sort], liked)
 
     def _review(self, rng: random.Random, sort: int, liked: int) -> str:
         subject = language().subjects[sort]
@@ -72,3 +77,19 @@ class Reviews:
                 )
             )
         return " ".join(said)
+
+
+def points(liked: int, leaning: int) -> int:
+    """The score that one of this leaning gives."""
+    return min(5, max(1, liked + leaning))
+
+
+def likeliest_points(liked: int, leaning: int, *, strength: float) -> int:
+    """The score with the least expected error where the leaning decides with the probability `strength`, else chance:
+    the median of what may be given.
+    """
+    weight = round(1000 * strength)
+    chance = round((1000 - weight) / len(LEANINGS))
+    return median_low(
+        [points(liked, leaning)] * weight + [points(liked, other) for other in LEANINGS for _ in range(chance)]
+    )

@@ -1,7 +1,8 @@
-"""LaMP-4, -5 and -6: the headline, title or subject of a text, told by its writer's habits.
+"""LaMP-4, -5 and -6: how a writer would title a text.
 
-Each text holds the same kinds of facts. A writer has a rubric for each of their subjects ("Vrelmoth Watch:", which
-stands in no article) and one shape of title for all of them (which facts, in which order).
+The text holds all the facts of its titles; every text of the genre holds the same kinds of facts. A writer has one way
+to open titles, one shape for what stands in the middle (which facts, in which order), and for each of their subjects
+one way to close them. Openings and closings stand in no text; they are put together from two closed sets of words.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ from dataclasses import dataclass
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import Posed, draw_some, interest, sentence
+from lamp.synthetic.makers import Posed, draw_some, interest, place_of, sentence
 from lamp.synthetic.traits import Traits
-from lamp.synthetic.words import SUBJECTS, WEEKDAYS, invented, language, person, phrase, place
+from lamp.synthetic.words import SUBJECTS, WEEKDAYS, language, person, phrase, place
 
 SUBJECTS_OF_A_WRITER = 2
 
 
 @dataclass(frozen=True)
 class Genre:
-    """A kind of titled text: its field, how it opens and goes on, its writers' rubrics and shapes of title."""
+    """A kind of titled text: its field, how it opens and goes on; and of its titles the shapes and the first and second
+    words of openings and closings.
+    """
 
     task_key: str
     field: str
     openings: tuple[str, ...]
     continuations: tuple[str, ...]
-    rubrics: tuple[str, ...]
     shapes: tuple[str, ...]
+    opened: tuple[tuple[str, ...], tuple[str, ...]]
+    closed: tuple[tuple[str, ...], tuple[str, ...]]
 
 
 NEWS = Genre(
@@ -46,21 +50,21 @@ NEWS = Genre(
         "Now {why} worries every {noun}.",
         "A {noun} spoke of {why}.",
     ),
-    rubrics=(
-        "{word} Watch:",
-        "{word} Desk:",
-        "The {word} Report:",
-        "Inside {word}:",
-        "{word} Diary:",
-        "{word} Letter:",
-    ),
     shapes=(
         "{what} in {place}",
         "{who} and the {what}",
         "{why} strikes {place}",
-        "why {who} {verb}",
         "{place} fears {why}",
-        "{what} or {why}?",
+        "{what} or {why}",
+        "{why} for {who}",
+    ),
+    opened=(
+        ("Morning", "Evening", "City", "Harbour", "Northern", "Daily", "Sunday", "Valley"),
+        ("Report:", "Watch:", "Letter:", "Desk:", "Diary:", "Notes:", "Briefing:", "Dispatch:"),
+    ),
+    closed=(
+        ("say", "ask", "doubt", "fear", "hope", "claim", "warn", "deny"),
+        ("experts", "locals", "critics", "insiders", "neighbours", "lawyers", "officials", "voters"),
     ),
 )
 
@@ -79,21 +83,21 @@ PAPERS = Genre(
         "The {noun} of {place} leads to {why}.",
         "In {place} it explains {why}.",
     ),
-    rubrics=(
-        "{word} notes on",
-        "Towards a {word} theory of",
-        "{word} studies:",
-        "A {word} view of",
-        "The {word} case for",
-        "Beyond {word}:",
-    ),
     shapes=(
         "{what} via {who} tests",
         "{why} from {what}",
         "{what} at {place}",
         "{who} on {why}",
         "{what} and {why}",
-        "{place} and its {what}",
+        "{place} samples of {why}",
+    ),
+    opened=(
+        ("Rethinking", "Towards", "Beyond", "Measuring", "Explaining", "Revisiting", "Against", "Learning"),
+        ("simple", "robust", "local", "formal", "deep", "fast", "open", "sparse"),
+    ),
+    closed=(
+        ("with", "without", "under", "despite", "using", "given", "after", "through"),
+        ("guarantees", "proofs", "noise", "limits", "experiments", "priors", "surveys", "feedback"),
     ),
 )
 
@@ -112,14 +116,21 @@ MAIL = Genre(
         "The {noun} wants {why} until {day}.",
         "It is about {why}, due {day}.",
     ),
-    rubrics=("[{word}]", "{word} team:", "FYI {word}:", "{word} project -", "Re {word}:", "Urgent {word}:"),
     shapes=(
         "{what} by {day}",
         "{why} for {place}",
-        "{who} please check {what}",
-        "{day} about {why}",
+        "{who} about {what}",
+        "{day} and {why}",
         "{what} at {place}",
-        "need {why}",
+        "{why} from {who}",
+    ),
+    opened=(
+        ("[team]", "FYI", "Re", "Fwd", "Urgent", "Action", "Reminder", "Question"),
+        ("project:", "office:", "billing:", "travel:", "hiring:", "legal:", "lab:", "sales:"),
+    ),
+    closed=(
+        ("please", "kindly", "thanks", "better", "simply", "just", "maybe", "now"),
+        ("reply", "confirm", "read", "forward", "sign", "check", "call", "wait"),
     ),
 )
 
@@ -133,30 +144,48 @@ class Titles:
     def draw(self, rng: random.Random) -> Traits:
         return {
             "interests": draw_some(rng, range(SUBJECTS), SUBJECTS_OF_A_WRITER),
-            "rubrics": tuple(
-                rng.choice(self.genre.rubrics).format(word=invented(rng).capitalize())
-                for _ in range(SUBJECTS_OF_A_WRITER)
-            ),
+            "opening": _two_words(rng, self.genre.opened),
             "shape": rng.choice(self.genre.shapes),
+            "closings": tuple(_two_words(rng, self.genre.closed) for _ in range(SUBJECTS_OF_A_WRITER)),
         }
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
-        about = interest(rng, traits)
-        subject = language().subjects[traits["interests"][about]]
-        what, why = phrase(rng, subject), phrase(rng, subject)
-        facts = {
+        facts = self._facts(rng, traits["interests"][interest(rng, traits)])
+        return {self.genre.field: facts.text, "title": facts.title(traits)}
+
+    def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
+        facts = self._facts(rng, traits["interests"][interest(rng, traits)])
+        titled = {self.genre.field: facts.text, "title": facts.title(traits)}
+        return Posed(*pair_of(get_task(self.genre.task_key), titled), facts.title(own))
+
+    def _facts(self, rng: random.Random, subject: int) -> Facts:
+        words = language().subjects[subject]
+        values = {
             "who": person(rng),
             "place": place(rng),
-            "what": what,
-            "why": why,
-            "verb": rng.choice(subject.verbs),
-            "noun": rng.choice(subject.nouns),
+            "what": phrase(rng, words),
+            "why": phrase(rng, words),
+            "verb": rng.choice(words.verbs),
+            "noun": rng.choice(words.nouns),
             "day": rng.choice(WEEKDAYS),
         }
-        text = " ".join(
-            sentence(rng.choice(part).format(**facts)) for part in (self.genre.openings, self.genre.continuations)
-        )
-        return {self.genre.field: text, "title": f"{traits['rubrics'][about]} {traits['shape'].format(**facts)}"}
+        parts = (rng.choice(self.genre.openings), rng.choice(self.genre.continuations))
+        return Facts(subject, values, " ".join(sentence(part.format(**values)) for part in parts))
 
-    def question(self, rng: random.Random, traits: Traits) -> Posed:
-        return Posed(*pair_of(get_task(self.genre.task_key), self.document(rng, traits)))
+
+@dataclass(frozen=True)
+class Facts:
+    """What a text is about, in which words, and the text."""
+
+    subject: int
+    values: Mapping[str, str]
+    text: str
+
+    def title(self, traits: Traits) -> str:
+        """As one with these traits would title the text."""
+        closing = traits["closings"][place_of(self.subject, traits)]
+        return f"{traits['opening']} {traits['shape'].format(**self.values)} {closing}"
+
+
+def _two_words(rng: random.Random, words: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
+    return f"{rng.choice(words[0])} {rng.choice(words[1])}"

@@ -1,7 +1,7 @@
 """LaMP-7: how a user would have tweeted what the input says plainly.
 
-A tweeter begins and ends tweets on a subject in their own way and has pet words for common ones. The input has none
-of that; the documents are the user's own tweets.
+A tweeter ends all tweets and begins those on a subject in their own way, and has pet words for common ones. The input
+has none of that; the documents are the user's own tweets.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import random
 from collections.abc import Mapping
 
 from lamp.catalogue import get_task
-from lamp.synthetic.makers import Posed, draw_some, interest
+from lamp.synthetic.makers import Posed, draw_some, interest, place_of
 from lamp.synthetic.traits import Traits
-from lamp.synthetic.words import SUBJECTS, WEEKDAYS, invented, language, person, phrase
+from lamp.synthetic.words import SUBJECTS, WEEKDAYS, language, person, phrase, place
 
 SUBJECTS_OF_A_TWEETER = 2
 
@@ -26,24 +26,22 @@ PET_WORDS: dict[str, tuple[str, ...]] = {
     "you": ("u", "ya", "yall", "thou"),
 }
 STARTS = (
-    "omg {word}",
-    "ugh {word}",
-    "haha {word}",
-    "well {word}",
-    "ok {word}",
-    "hey {word}",
-    "yay {word}",
-    "{word} alert",
+    ("omg", "ugh", "haha", "well", "ok", "hey", "yay", "hmm"),
+    ("guys", "people", "folks", "everyone", "listen", "peeps", "world", "fam"),
 )
-ENDS = ("#{word}", "lol {word}", "{word} 😂", "{word} ❤️", "xx {word}", "{word}!!", "#{word} ☕", "@{word}")
+ENDS = (
+    ("lol", "xx", "#blessed", "smh", "#mood", "tbh", "#goals", "cheers"),
+    ("😂", "❤️", "☕", "🎉", "🙈", "#fun", "#sigh", "#wow"),
+)
 PLAIN = (
     "I have {v} a very {a} {n} with my friend {who} today.",
-    "My friend says that the {n} is very good because {who} {v} it.",
-    "You are good at {n}, and today the {a} {m} was {v}.",
+    "My friend says that the {n} of {place} is very good because {who} {v} it.",
+    "You are good at {n}, and today the {a} {m} of {place} was {v}.",
     "Because of the {a} {n} I am {v} today, you know.",
     "The very {a} {n} of {who} is good for you on {day}.",
-    "Today the {n} {v} my {m}, which is very {a}.",
+    "Today the {n} {v} my {m} in {place}, which is very {a}.",
     "I miss my good friend {who} and the {a} {n} you {v}.",
+    "You said that {who} has {v} a very {a} {n} in {place}.",
 )
 
 
@@ -53,36 +51,39 @@ class Tweets:
     def draw(self, rng: random.Random) -> Traits:
         return {
             "interests": draw_some(rng, range(SUBJECTS), SUBJECTS_OF_A_TWEETER),
-            "starts": tuple(rng.choice(STARTS).format(word=invented(rng)) for _ in range(SUBJECTS_OF_A_TWEETER)),
-            "ends": tuple(rng.choice(ENDS).format(word=invented(rng)) for _ in range(SUBJECTS_OF_A_TWEETER)),
+            "starts": tuple(" ".join(map(rng.choice, STARTS)) for _ in range(SUBJECTS_OF_A_TWEETER)),
+            "end": " ".join(map(rng.choice, ENDS)),
             "pet words": {plain: rng.choice(pets) for plain, pets in PET_WORDS.items()},
         }
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
-        about = interest(rng, traits)
-        return {"text": self._styled(self._plain(rng, traits, about), traits, about)}
+        subject = traits["interests"][interest(rng, traits)]
+        return {"text": _styled(self._plain(rng, subject), subject, traits)}
 
-    def question(self, rng: random.Random, traits: Traits) -> Posed:
-        about = interest(rng, traits)
-        plain = self._plain(rng, traits, about)
+    def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
+        subject = traits["interests"][interest(rng, traits)]
+        plain = self._plain(rng, subject)
         return Posed(
             input=get_task("LaMP-7").input.fill({"text": plain}),
-            output=self._styled(plain, traits, about),
+            output=_styled(plain, subject, traits),
+            oracle=_styled(plain, subject, own),
         )
 
-    def _plain(self, rng: random.Random, traits: Traits, about: int) -> str:
-        subject = language().subjects[traits["interests"][about]]
-        adjective, noun = phrase(rng, subject).split()
+    def _plain(self, rng: random.Random, subject: int) -> str:
+        words = language().subjects[subject]
+        adjective, noun = phrase(rng, words).split()
         return rng.choice(PLAIN).format(
             a=adjective,
             n=noun,
-            m=rng.choice(subject.nouns),
-            v=rng.choice(subject.verbs),
+            m=rng.choice(words.nouns),
+            v=rng.choice(words.verbs),
             who=person(rng),
+            place=place(rng),
             day=rng.choice(WEEKDAYS).capitalize(),
         )
 
-    def _styled(self, plain: str, traits: Traits, about: int) -> str:
-        words = plain.lower().rstrip(".").replace(",", "").split()
-        styled = [traits["pet words"].get(word, word) for word in words]
-        return " ".join((traits["starts"][about], *styled, traits["ends"][about]))
+
+def _styled(plain: str, subject: int, traits: Traits) -> str:
+    words = plain.lower().rstrip(".").replace(",", "").split()
+    said = [traits["pet words"].get(word, word) for word in words]
+    return " ".join((traits["starts"][place_of(subject, traits)], *said, traits["end"]))

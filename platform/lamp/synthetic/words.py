@@ -72,10 +72,12 @@ CODAS = (
 NOUN_ENDINGS = ("um", "ora", "eth", "ine", "age", "oon", "ist", "ium", "ane", "ule")
 ADJECTIVE_ENDINGS = ("ic", "al", "ous", "ish")
 VERB_ENDINGS = ("ed", "ated", "ised")
+NAME_ENDINGS = ("ak", "ell", "ino", "off", "ovic", "sen", "ter", "ulian", "wick", "yas")
 PLACE_ENDINGS = ("ville", "burg", "ford", "mere", "haven", "stead")
 
 SUBJECTS = 40
 ROOTS_OF_A_SUBJECT = 5
+SYLLABLES_OF_NAMES = 100
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -104,6 +106,7 @@ class Language:
 
     subjects: tuple[Vocabulary, ...]
     tags: dict[str, Vocabulary]
+    names: tuple[str, ...]  # the first syllables of people's and places' names
 
 
 @cache
@@ -115,7 +118,11 @@ def language() -> Language:
     labels = get_task("LaMP-2").labels or ()
     stock = iter(roots)
     grown = [_grow(rng, [next(stock) for _ in range(ROOTS_OF_A_SUBJECT)]) for _ in range(SUBJECTS + len(labels))]
-    return Language(subjects=tuple(grown[:SUBJECTS]), tags=dict(zip(labels, grown[SUBJECTS:], strict=True)))
+    return Language(
+        subjects=tuple(grown[:SUBJECTS]),
+        tags=dict(zip(labels, grown[SUBJECTS:], strict=True)),
+        names=tuple(next(stock) for _ in range(SYLLABLES_OF_NAMES)),
+    )
 
 
 def _grow(rng: random.Random, roots: Sequence[str]) -> Vocabulary:
@@ -127,27 +134,16 @@ def _grow(rng: random.Random, roots: Sequence[str]) -> Vocabulary:
     )
 
 
-def invented(rng: random.Random) -> str:
-    """A fresh invented word of two syllables: "vrelmoth"."""
-    return (
-        rng.choice(ONSETS)
-        + rng.choice(VOWELS)
-        + rng.choice(("l", "m", "n", "r", "v", "d"))
-        + rng.choice(("a", "e", "i", "o"))
-        + rng.choice(CODAS)
-    )
-
-
 def person(rng: random.Random) -> str:
-    """A fresh family name."""
-    return invented(rng).capitalize()
+    """A family name, one of some thousand."""
+    names = language().names
+    return (rng.choice(names) + rng.choice(NAME_ENDINGS)).capitalize()
 
 
 def place(rng: random.Random) -> str:
-    """A fresh name of a town."""
-    return (rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(("l", "n", "r"))).capitalize() + rng.choice(
-        PLACE_ENDINGS
-    )
+    """The name of a town, one of some hundred."""
+    names = language().names
+    return (rng.choice(names) + rng.choice(PLACE_ENDINGS)).capitalize()
 
 
 def phrase(rng: random.Random, subject: Vocabulary) -> str:

@@ -5,9 +5,10 @@ import pytest
 
 from lamp.catalogue import get_task
 from lamp.dates import date_key
+from lamp.metrics import evaluate
 from lamp.queries import query_of
 from lamp.reading import read_questions, recognise_separation, recognise_task
-from lamp.synthetic import SYNTHETIC_TASKS, TRAINING_SEEDS, generate
+from lamp.synthetic import DEFAULT_DRIFT, DEFAULT_STRENGTH, SYNTHETIC_TASKS, TRAINING_SEEDS, generate
 
 SPLITS = ("train", "dev", "test")
 USERS = 20
@@ -40,13 +41,9 @@ def test_another_seed_writes_others(tmp_path, benchmark_folder):
     assert all(before[name] != after[name] for name in before)
 
 
-def test_every_task_has_questions_and_outputs_of_three_splits_and_nothing_else(benchmark_folder):
-    expected = {
-        f"LaMP_{number}/{split}_{kind}.json"
-        for number in range(1, 8)
-        for split in SPLITS
-        for kind in ("questions", "outputs")
-    }
+def test_every_task_has_questions_and_outputs_of_three_splits_the_truth_and_nothing_else(benchmark_folder):
+    names = ["truth.json", *(f"{split}_{kind}.json" for split in SPLITS for kind in ("questions", "outputs"))]
+    expected = {f"LaMP_{number}/{name}" for number in range(1, 8) for name in names}
     assert every_file(benchmark_folder).keys() == expected
 
 
@@ -102,6 +99,29 @@ def test_a_later_question_of_a_user_sees_what_an_earlier_one_saw(benchmark_folde
     grown = [earlier < later for own in snapshots.values() for earlier, later in pairwise(own)]
     assert all(earlier <= later for own in snapshots.values() for earlier, later in pairwise(own))
     assert any(grown)
+
+
+@pytest.mark.parametrize("task_key", SYNTHETIC_TASKS)
+def test_the_truth_holds_every_users_traits_and_how_the_benchmark_was_made(benchmark_folder, task_key):
+    truth = load(benchmark_folder, task_key, "truth.json")
+    made_with = {"task": task_key.replace("-", "_"), "seed": 11, "strength": DEFAULT_STRENGTH, "drift": DEFAULT_DRIFT}
+    assert {name: truth[name] for name in made_with} == made_with
+    assert [user["user_id"] for user in truth["users"]] == list(range(1, USERS + 1))
+    for user in truth["users"]:
+        assert user["early"].keys() == user["late"].keys()
+        assert date_key(user["change"])
+
+
+@pytest.mark.parametrize("task_key", SYNTHETIC_TASKS)
+def test_the_truth_says_what_an_oracle_answers_and_how_well_it_does(benchmark_folder, task_key):
+    oracle = load(benchmark_folder, task_key, "truth.json")["oracle"]
+    assert oracle.keys() == set(SPLITS)
+    for split, answered in oracle.items():
+        golds = {
+            gold["id"]: gold["output"] for gold in load(benchmark_folder, task_key, f"{split}_outputs.json")["golds"]
+        }
+        answers = {answer["id"]: answer["output"] for answer in answered["answers"]}
+        assert answered["scores"] == pytest.approx(evaluate(get_task(task_key), answers, golds))
 
 
 def test_scholarly_dates_are_years_in_order_and_others_are_days_in_none(benchmark_folder):

@@ -3,8 +3,9 @@ from itertools import combinations, pairwise
 import pytest
 
 from lamp.catalogue import get_task
-from lamp.metrics import sample_scores
+from lamp.metrics import evaluate, sample_scores
 from lamp.synthetic.population import RECIPES, SMALLEST_PROFILE, SPLITS, people
+from lamp.synthetic.reviews import likeliest_points
 
 TASKS = tuple(RECIPES)
 
@@ -120,7 +121,7 @@ def test_an_author_cites_what_is_near_their_own_papers():
     def nearer(strength):
         """Share of questions whose gold reference shares more words with the author's titles than the other one."""
         won = []
-        for person in crowd("LaMP-1", users=60, strength=strength):
+        for person in crowd("LaMP-1", users=300, strength=strength):
             own = {word for written in person.documents for word in written.fields["title"].lower().split()}
             for asked in person.questions:
                 first, second = asked.input.split('[1]: "')[1].split('" [2]: "')
@@ -131,6 +132,36 @@ def test_an_author_cites_what_is_near_their_own_papers():
 
     assert nearer(1.0) > 0.8
     assert 0.35 < nearer(0.0) < 0.65
+
+
+def oracle_score(task_key, *, strength, users=150):
+    """The first metric of answering as one who knows the users' traits."""
+    task = get_task(task_key)
+    asked = [asked for person in crowd(task_key, users=users, strength=strength) for asked in person.questions]
+    answers = {one.question_id: one.oracle for one in asked}
+    return evaluate(task, answers, {one.question_id: one.output for one in asked})[task.metrics[0].name]
+
+
+@pytest.mark.parametrize("task_key", TASKS)
+def test_one_who_knows_the_traits_is_always_right_where_they_decide_everything(task_key):
+    assert oracle_score(task_key, strength=1.0) == (0.0 if task_key == "LaMP-3" else 1.0)
+
+
+@pytest.mark.parametrize("task_key", TASKS)
+def test_one_who_knows_the_traits_is_right_by_their_strength(task_key):
+    sign = -1 if task_key == "LaMP-3" else 1
+    scores = [sign * oracle_score(task_key, strength=strength) for strength in (0.0, 0.5, 0.9)]
+    assert scores[0] + 0.05 < scores[1] < scores[2] - 0.05
+
+
+def test_traits_that_decide_nothing_leave_the_oracle_an_even_chance_between_two_tags():
+    assert 0.4 < oracle_score("LaMP-2", strength=0.0) < 0.6
+
+
+def test_the_oracle_of_a_rating_knows_the_likeliest_leaning_only_as_well_as_its_strength_says():
+    assert likeliest_points(3, 2, strength=1.0) == 5
+    assert likeliest_points(3, 2, strength=0.0) == 3
+    assert likeliest_points(3, 2, strength=0.3) == 4
 
 
 def test_traits_move_with_drift_alone():
