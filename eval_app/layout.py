@@ -1,7 +1,8 @@
 """What every written form of the table says in the same words: numbers, marks, titles and notes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from eval_app.methods import Family, retriever_title
 from eval_app.published import SOURCE, PublishedRow
@@ -75,6 +76,27 @@ def average_line(table: Table) -> str | None:
         for family, gain in table.average.items()
     ]
     return "Average relative improvement over no personalization, best column of each family: " + ", ".join(parts) + "."
+
+
+def figure_1_line(table: Table) -> str | None:
+    """How users' gains go with the sizes of their profiles, over all tasks; None where no line was made."""
+    lines = {family: tasks["all"] for family, tasks in (table.figure_1 or {}).items() if tasks.get("all")}
+    if not lines:
+        return None
+    parts = [f"{Family(family).heading} {_slope(line)}" for family, line in lines.items()]
+    return (
+        "Gain and profile size (Figure 1, all tasks; +1 better, -1 worse, slope per ten documents): "
+        + "; ".join(parts)
+        + "."
+    )
+
+
+def _slope(line: Mapping[str, Any]) -> str:
+    text = f"{10 * line['slope']:+.3f}"
+    if line["interval"] is not None:
+        low, high = (10 * end for end in line["interval"])
+        text += f" [{low:+.3f}, {high:+.3f}]"
+    return f"{text}, {line['n']} users"
 
 
 def chosen_line(table: Table) -> str | None:

@@ -11,6 +11,7 @@ from django.db.models import Avg, Count, Sum
 from django.db.models.functions import Now
 from psycopg.types.json import Jsonb
 
+from eval_app.figure_1 import figure_1
 from eval_app.improvement import user_improvements
 from eval_app.methods import BEST, NONE, Method, parse_method
 from eval_app.models import DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run, UserImprovement
@@ -145,7 +146,11 @@ def build_report(*, experiment: Experiment) -> dict[str, Any]:
     for column in columns:
         by_task[column.task].append(column)
     measured = {task: _measured_task(found, seed=experiment.configuration["seed"]) for task, found in by_task.items()}
-    return {"measured": measured, "truth": sorted(_tasks_with_truth(experiment))}
+    return {
+        "measured": measured,
+        "truth": sorted(_tasks_with_truth(experiment)),
+        "figure_1": figure_1(workspace=experiment.workspace, measured=measured),
+    }
 
 
 def truth_has_come(*, experiment: Experiment) -> bool:
@@ -242,6 +247,7 @@ def experiment_table(*, experiment: Experiment) -> Table:
         tasks=[get_task(task) for task in sorted(measured)],
         columns=_columns(experiment),
         outcomes=outcomes,
+        figure_1=experiment.report.get("figure_1"),
         reference=experiment.configuration["reference"],
     )
 

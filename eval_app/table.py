@@ -173,13 +173,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The whole comparison. `reference` asks for the paper's published numbers beside it."""
+    """The whole comparison. `reference` asks for the paper's published numbers beside it; `figure_1` are its lines, by
+    family and then by task and "all" (`eval_app.figure_1`), None where they were not made.
+    """
 
     columns: Sequence[Method]
     baseline: Method
     rows: Sequence[Row]
     average: Mapping[Family, AverageGain]
     reference: bool
+    figure_1: Mapping[str, Mapping[str, Any]] | None = None
 
 
 def build_table(
@@ -188,6 +191,7 @@ def build_table(
     columns: Sequence[Method],
     outcomes: Mapping[tuple[str, str], Outcome],
     baseline: Method = NONE,
+    figure_1: Mapping[str, Mapping[str, Any]] | None = None,
     reference: bool = False,
 ) -> Table:
     """Lay out the outcomes, found by (task key, method key); those of controls stand in their own columns' cells.
@@ -198,18 +202,19 @@ def build_table(
     rows = _corrected(rows, columns)
     gains = average_relative_improvement(_value_row(row, columns) for row in rows)
     average = {family: gains.get(family, AverageGain(None, 0)) for family in _families(columns)}
-    return Table(columns=columns, baseline=baseline, rows=rows, average=average, reference=reference)
+    return Table(columns=columns, baseline=baseline, rows=rows, average=average, reference=reference, figure_1=figure_1)
 
 
 def table_as_json(table: Table) -> dict[str, Any]:
-    """The report's form: `{"rows": [...], "average_relative_improvement": {family: percent}, "reference": ... or
-    null}`.
+    """The report's form: `{"rows": [...], "average_relative_improvement": {family: percent}, "figure_1": {family: {task
+    or "all": line}} or null, "reference": ... or null}`.
 
     A cell has `value` and `n` always, and of the rest what is known.
     """
     return {
         "rows": [_row_as_json(row) for row in table.rows],
         "average_relative_improvement": {family.value: gain.percent for family, gain in table.average.items()},
+        "figure_1": table.figure_1,
         "reference": published_reference() if table.reference else None,
     }
 

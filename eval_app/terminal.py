@@ -17,6 +17,7 @@ from eval_app.layout import (
     average_line,
     begins_task,
     chosen_line,
+    figure_1_line,
     legend,
     notes_of,
     number,
@@ -72,6 +73,8 @@ def print_table(table: Table, console: Console) -> None:
         say(f"\nUsers better / same / worse than {table.baseline.title}, by each task's first metric:", "bold")
         others = [method for method in table.columns if method != table.baseline]
         _print_grid(console, others, lambda columns: _wins(table, columns, symbols))
+    if line := figure_1_line(table):
+        say("\n" + line)
     for one in supplements_of(table):
         say("\n" + one.title, "bold")
         _print_grid(console, one.columns, partial(_supplement, one, symbols))

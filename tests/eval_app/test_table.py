@@ -168,7 +168,7 @@ def test_the_json_has_the_reports_form():
     }
     table = build_table(tasks=[CITATION], columns=parse_methods("none,rag:bm25,rag:recency"), outcomes=outcomes)
     report = table_as_json(table)
-    assert list(report) == ["rows", "average_relative_improvement", "reference"]
+    assert list(report) == ["rows", "average_relative_improvement", "figure_1", "reference"]
     assert report["reference"] is None
     (row,) = report["rows"]
     assert list(row) == ["task", "metric", "higher_is_better", "cells"]
