@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from workers.small_models.measuring import ADAPTERS, MEASURED_SEED, WAYS, Scores
 from workers.small_models.recipe import Recipe
+from workers.small_models.t5_training import LABELS_LATE
 
 REBUILD = """Rebuild with
   `make small-models` (`python -m workers.small_models`); the recipe is seeded and goes on after an interruption."""
@@ -39,7 +40,9 @@ of the synthetic LaMP benchmark (`lamp.synthetic`) and can use profile entries t
   as training goes on).
 - **Recipe**: {steps} steps of {batch} samples; Muon for the matrices between the layers (learning rate
   {matrices}), AdamW for the rest ({others}, β₂ 0.98); warm-up {recipe.t5_warmup} steps, constant, and in the last
-  {late:.0%} a cosine to 2 %; labels weigh {recipe.t5_label_weight:g} times; bfloat16 autocast, one CPU thread;
+  {late:.0%} a cosine to 2 %; then {recipe.t5_label_steps} steps at {recipe.t5_label_rate:g} of the rates and falling,
+  with {LABELS_LATE} users of each task that is answered by a label for one of another; labels weigh
+  {recipe.t5_label_weight:g} times; bfloat16 autocast, one CPU thread;
   seed {recipe.seed}. {REBUILD}
 {LICENSE}
 

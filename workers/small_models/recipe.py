@@ -22,6 +22,9 @@ class Recipe:
     t5_entries: tuple[tuple[float, int], ...] = ((0.0, 2), (0.1, 4))
     t5_late: float = 0.5  # from this share of the steps the rate falls
     t5_label_weight: float = 4.0  # of answers that are labels: texts have more tokens to learn from
+    # Then so many steps more, mostly of the tasks that are answered by a label, at this part of the rates.
+    t5_label_steps: int = 3000
+    t5_label_rate: float = 0.4
 
     encoder_steps: int = 600
     encoder_batch: int = 64
@@ -38,6 +41,10 @@ class Recipe:
         others = ("encoder_" if model == "t5" else "t5_", "measured_")
         return repr({name: value for name, value in asdict(self).items() if not name.startswith(others)})
 
+    @property
+    def t5_all_steps(self) -> int:
+        return self.t5_steps + self.t5_label_steps
+
     def entries_at(self, step: int) -> int:
         """How many documents stand in a prompt at this step."""
         return max(count for share, count in self.t5_entries if step >= share * self.t5_steps)
@@ -50,6 +57,7 @@ SMOKE = Recipe(
     t5_steps=4,
     t5_batch=4,
     t5_warmup=2,
+    t5_label_steps=3,
     encoder_steps=4,
     encoder_batch=4,
     encoder_users=2,

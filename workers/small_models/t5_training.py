@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.optim import AdamW, Muon, Optimizer
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
+from lamp.catalogue import get_task
 from retrieval_app.prompts import Tokenizer
 from workers.small_models.checkpoints import load_checkpoint, save_checkpoint
 from workers.small_models.initial import initial_t5
@@ -26,6 +28,7 @@ from workers.small_models.samples import TASKS, training_people, training_sample
 IGNORED = -100
 LONGEST_PROMPT = 512
 LONGEST_LABEL = 6  # tokens, the end token included; titles and tweets have more
+LABELS_LATE = 3  # in the last part, users of a task with labels for each one of another
 ROUNDED = 8  # prompts are padded to a multiple of so many tokens, so that batches have few shapes
 
 Batch = list[tuple[list[int], list[int]]]
@@ -53,7 +56,7 @@ def train_t5(
                 group["lr"] = group["initial_lr"] * schedule(recipe, step)
             optimizer.step()
         on_step(step + 1, loss.item())
-        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == recipe.t5_steps:
+        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == recipe.t5_all_steps:
             save_checkpoint(checkpoint, model=model, optimizers=optimizers, step=step + 1, recipe=recipe.part("t5"))
     return model.eval()
 
@@ -76,10 +79,19 @@ def _optimizers(recipe: Recipe, model: T5ForConditionalGeneration) -> list[Optim
 
 
 def schedule(recipe: Recipe, step: int) -> float:
-    """The learning rates' factor: warm-up, constant, and late a cosine to 2 %."""
-    rise = min(1.0, (step + 1) / recipe.t5_warmup)
-    done = max(0.0, step / recipe.t5_steps - recipe.t5_late) / (1 - recipe.t5_late)
-    return rise * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+    """The learning rates' factor: warm-up, constant, late a cosine to 2 %; and again, lower, for the last part."""
+    if step >= recipe.t5_steps:
+        again = step - recipe.t5_steps
+        return recipe.t5_label_rate * _rise(recipe, again) * _fall(again / recipe.t5_label_steps)
+    return _rise(recipe, step) * _fall(max(0.0, step / recipe.t5_steps - recipe.t5_late) / (1 - recipe.t5_late))
+
+
+def _rise(recipe: Recipe, step: int) -> float:
+    return min(1.0, (step + 1) / recipe.t5_warmup)
+
+
+def _fall(done: float) -> float:
+    return 0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2
 
 
 def _loss(model: T5ForConditionalGeneration, batch: Batch, *, label_weight: float) -> Tensor:
@@ -111,10 +123,10 @@ def _batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, *, first: int) 
     batches.
     """
     step = first
-    while step < recipe.t5_steps:
+    while step < recipe.t5_all_steps:
         pool = _pool(recipe, tokenizer, number=step // recipe.pool_batches)
         for batch in pool[step % recipe.pool_batches :]:
-            if step < recipe.t5_steps:
+            if step < recipe.t5_all_steps:
                 yield step, batch
                 step += 1
 
@@ -127,9 +139,11 @@ def _pool(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, *, number: int) ->
     # No pool meets another's users: each task has this many numbers a pool, and every user gives two samples at least.
     crowds = {task: training_people(task, seed=recipe.seed, first=1 + number * wanted) for task in TASKS}
     texts: list[tuple[str, str]] = []
+    late = number * recipe.pool_batches >= recipe.t5_steps
     while len(texts) < wanted:
         for task, crowd in crowds.items():
-            texts += training_samples(task, next(crowd), rng=rng, tokenizer=cast(Tokenizer, tokenizer), entries=entries)
+            for person in islice(crowd, LABELS_LATE if late and get_task(task).labels else 1):
+                texts += training_samples(task, person, rng=rng, tokenizer=cast(Tokenizer, tokenizer), entries=entries)
     prompts = tokenizer([prompt for prompt, _ in texts[:wanted]], truncation=True, max_length=LONGEST_PROMPT)
     answers = tokenizer([answer for _, answer in texts[:wanted]])
     samples = sorted(
