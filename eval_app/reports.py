@@ -168,7 +168,7 @@ def _measured_task(columns: Sequence[ExperimentRun], *, seed: int) -> dict[str, 
     """Of each column of one task, by its key, what the table needs of it or why there is nothing."""
     runs = {column.method: column.run for column in columns if column.run is not None and _is_scored(column.run)}
     scores = lru_cache(maxsize=_RUNS_HELD)(lambda run: run_scores(run=run))
-    oracle = lru_cache(lambda split: _Oracle(split))
+    oracle = lru_cache(_Oracle)
     # One run may stand in several columns, as rag:bm25 and rag:best; it is measured once.
     kept: dict[tuple[Run, Run | None], dict[str, Any]] = {}
     measured: dict[str, Any] = {}

@@ -6,19 +6,12 @@ import time
 
 import pytest
 
-from tests.end_to_end.installation import Installation, kill
+from tests.end_to_end.installation import kill
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 TASKS = {"LaMP-2": "LaMP_2", "LaMP-7": "LaMP_7"}
 METHODS = "none,rag:bm25,rag:recency,rag:contriever,peft:4,peft-rag:best:4"
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory):
-    made = Installation(tmp_path_factory.mktemp("installation"))
-    yield made
-    made.down()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import pytest
 
 from eval_app.significance import holm
 from lamp.synthetic import generate
-from tests.end_to_end.installation import Installation
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -19,13 +18,6 @@ METHODS = "none,rag:bm25,rag:contriever,peft:8,peft-rag:best:8"
 BY_CHANCE = 0.01
 # Enough of training that an adapter answers otherwise than the small model alone.
 TRAINING = ("--epochs", "3", "--learning-rate", "3e-3", "--max-output-tokens", "32")
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory):
-    made = Installation(tmp_path_factory.mktemp("installation"))
-    yield made
-    made.down()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from eval_app.experiments import start_experiment
 from eval_app.methods import parse_method, parse_methods
 from eval_app.models import DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
 from eval_app.reports import build_report, score_run
+from eval_app.runs import ensure_run
 from retrieval_app.models import Encoder
 from training_app.adapters import ensure_base_model
 from training_app.models import BaseModel
@@ -65,6 +66,25 @@ def start(found: DatasetSplit, /, methods: str = "none,rag:bm25", **changed: Any
         "hardware": {"cores": 2},
     }
     return start_experiment(**{**asked, **changed})
+
+
+def a_run(split: DatasetSplit, method: str = "none", **changed: Any) -> Run:
+    """The run that these inputs name, with what differs from the usual."""
+    asked: dict[str, Any] = {
+        "split": split,
+        "method": parse_method(method),
+        "base_model": a_base_model(),
+        "encoder": None,
+        "documents_wanted": 2,
+        "hyperparameters": HYPERPARAMETERS,
+        "parameters": PARAMETERS,
+        "adapter_dtype": "bfloat16",
+        "seed": 0,
+        "user_limit": None,
+        "versions": {"torch": "2"},
+        "hardware": {"cores": 2},
+    }
+    return ensure_run(**{**asked, **changed})
 
 
 def answered_run(split: DatasetSplit, outputs: Sequence[str], *, method: str = "none", **fields: Any) -> Run:

@@ -1,33 +1,14 @@
 import pytest
 
-from eval_app.methods import parse_method
 from eval_app.models import Prediction, Question, Run
-from eval_app.runs import adapter_plans, cancel_run, collect_generation, ensure_run, restart_run, step_run
+from eval_app.runs import adapter_plans, cancel_run, collect_generation, restart_run, step_run
 from jobs.models import Job
-from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, a_base_model, answered_run
+from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, a_run, answered_run
 from tests.people import Asked, questions_of, split_of, tweets_of
 from tests.retrieval_app.vectors import an_encoder, embed
 from tests.training_app.adapters import facts
 from training_app.adapters import ensure_base_model, record_adapter
 from training_app.models import Generation
-
-
-def a_run(split, method="none", **changed):
-    asked = {
-        "split": split,
-        "method": parse_method(method),
-        "base_model": a_base_model(),
-        "encoder": None,
-        "documents_wanted": 2,
-        "hyperparameters": HYPERPARAMETERS,
-        "parameters": PARAMETERS,
-        "adapter_dtype": "bfloat16",
-        "seed": 0,
-        "user_limit": None,
-        "versions": {"torch": "2"},
-        "hardware": {"cores": 2},
-    }
-    return ensure_run(**{**asked, **changed})
 
 
 def kinds_of_jobs():

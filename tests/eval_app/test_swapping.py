@@ -2,12 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval_app.methods import parse_method
 from eval_app.models import Prediction, Question, Run
-from eval_app.runs import adapter_plans, cancel_run, collect_generation, ensure_run, restart_run, step_run
+from eval_app.runs import adapter_plans, cancel_run, collect_generation, restart_run, step_run
 from eval_app.swapping import partners, swapped_profiles
 from tests import people
-from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, a_base_model
+from tests.eval_app.stored import a_run
 from tests.people import ASK, Asked, questions_of, split_of, tweets_of
 from tests.training_app.adapters import facts
 from training_app.adapters import record_adapter
@@ -65,22 +64,8 @@ def split(alice, bob, carol):
     return split_of([*questions_of(alice, bob), *hers])
 
 
-def a_run(split, method="rag:bm25@swapped", **changed):
-    asked = {
-        "split": split,
-        "method": parse_method(method),
-        "base_model": a_base_model(),
-        "encoder": None,
-        "documents_wanted": 2,
-        "hyperparameters": HYPERPARAMETERS,
-        "parameters": PARAMETERS,
-        "adapter_dtype": "bfloat16",
-        "seed": 0,
-        "user_limit": None,
-        "versions": {},
-        "hardware": {},
-    }
-    return ensure_run(**{**asked, **changed})
+def a_control(split, method="rag:bm25@swapped", **changed):
+    return a_run(split, method, **changed)
 
 
 def asked_of(run):
@@ -99,18 +84,18 @@ def partner_of(user, split):
 
 class TestProfiles:
     def test_it_is_the_largest_snapshot_of_the_partner(self, split, alice, bob, carol):
-        profiles = swapped_profiles(run=a_run(split))
+        profiles = swapped_profiles(run=a_control(split))
         largest = {alice.pk: 4, bob.pk: 4, carol.pk: 2}
         for user in (alice, bob, carol):
             assert profiles[user.pk].end_user_id == partner_of(user, split)
             assert len(profiles[user.pk].document_ids) == largest[partner_of(user, split)]
 
     def test_of_equally_large_ones_the_later(self, split, alice, bob, carol):
-        [profile] = [one for one in swapped_profiles(run=a_run(split)).values() if one.end_user_id == alice.pk]
+        [profile] = [one for one in swapped_profiles(run=a_control(split)).values() if one.end_user_id == alice.pk]
         assert profile.document_ids == [document.pk for document in tweets_of(alice)[1:]]
 
     def test_only_users_whose_questions_the_run_answers_are_swapped(self, split, alice, bob, carol):
-        profiles = swapped_profiles(run=a_run(split, user_limit=2))
+        profiles = swapped_profiles(run=a_control(split, user_limit=2))
         assert {user: profile.end_user_id for user, profile in profiles.items()} == {
             alice.pk: bob.pk,
             bob.pk: alice.pk,
@@ -118,32 +103,32 @@ class TestProfiles:
 
     def test_a_run_that_is_no_control_swaps_nobody(self, split):
         with pytest.raises(ValueError, match="is no control"):
-            swapped_profiles(run=a_run(split, "rag:bm25"))
+            swapped_profiles(run=a_control(split, "rag:bm25"))
 
 
 class TestIdentity:
     @pytest.mark.parametrize("method", ["rag:bm25", "peft:8", "peft-rag:bm25:8"])
     def test_a_control_is_a_run_of_its_own(self, split, method):
-        control = a_run(split, f"{method}@swapped")
-        assert control != a_run(split, method)
-        assert (control.control, a_run(split, method).control) == ("swapped", "")
-        assert control == a_run(split, f"{method}@swapped")
+        control = a_control(split, f"{method}@swapped")
+        assert control != a_control(split, method)
+        assert (control.control, a_control(split, method).control) == ("swapped", "")
+        assert control == a_control(split, f"{method}@swapped")
 
     def test_runs_without_a_control_are_named_as_ever(self, split, monkeypatch):
-        before = a_run(split, "rag:bm25").identity
+        before = a_control(split, "rag:bm25").identity
         monkeypatch.setattr("eval_app.runs.RULE", "another")
-        assert a_run(split, "rag:bm25").identity == before
-        assert a_run(split).identity != a_run(split, "rag:bm25").identity
+        assert a_control(split, "rag:bm25").identity == before
+        assert a_control(split).identity != a_control(split, "rag:bm25").identity
 
     def test_another_rule_of_swapping_makes_another_run(self, split, monkeypatch):
-        before = a_run(split)
+        before = a_control(split)
         monkeypatch.setattr("eval_app.runs.RULE", "another")
-        assert a_run(split) != before
+        assert a_control(split) != before
 
 
 class TestSteps:
     def test_each_question_is_asked_as_by_the_partner_with_the_partners_documents(self, split, alice, bob, carol):
-        run = step_run(run_id=a_run(split).pk)
+        run = step_run(run_id=a_control(split).pk)
         assert run.state == "generating"
         asked = asked_of(run)
         for question in Question.objects.filter(split=split):
@@ -154,17 +139,17 @@ class TestSteps:
             assert set(generation.profile_document_ids) <= own
 
     def test_every_question_of_a_user_has_the_same_partner(self, split, alice):
-        asked = asked_of(step_run(run_id=a_run(split).pk))
+        asked = asked_of(step_run(run_id=a_control(split).pk))
         hers = Question.objects.filter(split=split, end_user=alice).values_list("pk", flat=True)
         assert len(hers) == 2
         assert len({asked[pk].end_user_id for pk in hers}) == 1
 
     def test_it_uses_the_adapters_of_its_own_column_and_the_partners_one(self, split, alice, bob, carol):
-        own = a_run(split, "peft:8")
+        own = a_control(split, "peft:8")
         for plan in adapter_plans(run=own):
             user = next(one for one in (alice, bob, carol) if one.pk == plan.end_user_id)
             record_adapter(end_user=user, plan=plan, facts=facts(str(user.pk)))
-        run = step_run(run_id=a_run(split, "peft:8@swapped").pk)
+        run = step_run(run_id=a_control(split, "peft:8@swapped").pk)
         assert run.state == "generating"
         assert Adapter.objects.count() == 3
         for pk, generation in asked_of(run).items():
@@ -174,11 +159,11 @@ class TestSteps:
     def test_a_partner_with_nothing_to_learn_from_lends_no_adapter(self, workspace):
         users = [people.person(workspace, name) for name in ("one", "other")]
         split = split_of([Asked(user, ASK + "hello", "hi", []) for user in users])
-        run = step_run(run_id=a_run(split, "peft:8@swapped").pk)
+        run = step_run(run_id=a_control(split, "peft:8@swapped").pk)
         assert {generation.adapter for generation in asked_of(run).values()} == {None}
 
     def test_what_was_answered_before_an_interruption_stays_and_the_rest_keeps_its_partners(self, split):
-        run = step_run(run_id=a_run(split).pk)
+        run = step_run(run_id=a_control(split).pk)
         before = {pk: one.end_user_id for pk, one in asked_of(run).items()}
         first = next(iter(asked_of(run).values()))
         first.prompt = first.output = "answered"
@@ -191,7 +176,7 @@ class TestSteps:
         assert after.items() <= before.items()
 
     def test_an_answer_is_the_askers_prediction_and_says_whose_profile_it_was(self, split):
-        run = step_run(run_id=a_run(split).pk)
+        run = step_run(run_id=a_control(split).pk)
         for generation in asked_of(run).values():
             generation.prompt = generation.output = "answered"
             collect_generation(generation)
@@ -200,14 +185,14 @@ class TestSteps:
             assert prediction.swapped_with_id == partner_of(prediction.question.end_user, split)
 
     def test_an_own_answer_is_swapped_with_nobody(self, split):
-        run = step_run(run_id=a_run(split, "rag:bm25").pk)
+        run = step_run(run_id=a_control(split, "rag:bm25").pk)
         for generation in asked_of(run).values():
             generation.prompt = generation.output = "answered"
             collect_generation(generation)
         assert set(Prediction.objects.filter(run=run).values_list("swapped_with", flat=True)) == {None}
 
     def test_who_goes_takes_along_what_was_answered_with_their_profile(self, split, alice, bob, carol):
-        run = step_run(run_id=a_run(split).pk)
+        run = step_run(run_id=a_control(split).pk)
         for generation in asked_of(run).values():
             generation.prompt = generation.output = "answered"
             collect_generation(generation)
@@ -216,7 +201,7 @@ class TestSteps:
         assert Prediction.objects.filter(run=run).exists()
 
     def test_a_run_whose_users_have_gone_but_one_fails_and_says_why(self, split, bob, carol):
-        run = a_run(split)
+        run = a_control(split)
         bob.delete()
         carol.delete()
         assert step_run(run_id=run.pk).state == "failed"

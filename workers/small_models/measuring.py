@@ -52,9 +52,11 @@ def measure_t5(folder: Path, *, users: int) -> dict[str, dict[str, Scores]]:
 def _measure_task(base: BaseModel, task_key: str, *, users: int) -> dict[str, Scores]:
     task = get_task(task_key)
     crowd = list(_crowd(task_key, users))
-    stranger = dict(zip(range(users), [*range(1, users), 0], strict=True))
     asked = [(at, one) for at, person in enumerate(crowd) for one in person.questions if one.split == DEV]
     adapters = _adapters(base, task, crowd)
+
+    def stranger(at: int) -> int:
+        return (at + 1) % users
 
     def prompt(whose: int, question: Asked) -> str:
         # Of a stranger's documents too, only as many as the question's own user had.
@@ -63,9 +65,9 @@ def _measure_task(base: BaseModel, task_key: str, *, users: int) -> dict[str, Sc
     rows = {
         "none": [GenerationRow(question.input) for _, question in asked],
         "rag:bm25": [GenerationRow(prompt(at, question)) for at, question in asked],
-        "rag:bm25 stranger": [GenerationRow(prompt(stranger[at], question)) for at, question in asked],
+        "rag:bm25 stranger": [GenerationRow(prompt(stranger(at), question)) for at, question in asked],
         "peft:8": [GenerationRow(question.input, adapter=adapters[at]) for at, question in asked],
-        "peft:8 stranger": [GenerationRow(question.input, adapter=adapters[stranger[at]]) for at, question in asked],
+        "peft:8 stranger": [GenerationRow(question.input, adapter=adapters[stranger(at)]) for at, question in asked],
     }
     golds = {question.question_id: question.output for _, question in asked}
     measured: dict[str, Scores] = {}

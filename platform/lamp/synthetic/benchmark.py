@@ -53,7 +53,7 @@ def generate(
         raise ValueError(f"no synthetic users for {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     return {
         task_key: _write_task(
-            out_dir / task_key.replace("-", "_"),
+            out_dir,
             task_key=task_key,
             persons=people(task_key, users=range(1, users + 1), seed=seed, strength=strength, drift=drift),
             made_with={"seed": seed, "strength": strength, "drift": drift},
@@ -86,11 +86,12 @@ def _entry(written: Written, *, years_only: bool) -> Mapping[str, str]:
 
 
 def _write_task(
-    folder: Path, *, task_key: str, persons: Iterable[Person], made_with: Mapping[str, Any]
+    out_dir: Path, *, task_key: str, persons: Iterable[Person], made_with: Mapping[str, Any]
 ) -> dict[str, int]:
-    folder.mkdir(parents=True, exist_ok=True)
     task = get_task(task_key)
-    name = task_key.replace("-", "_")
+    name = task.file_key
+    folder = out_dir / name
+    folder.mkdir(parents=True, exist_ok=True)
     golds: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
     oracle: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
     with ExitStack() as stack:

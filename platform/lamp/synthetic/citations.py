@@ -79,21 +79,17 @@ class Citations:
             asked = cited
         foreign = rng.choice([number for number in range(SUBJECTS) if number not in traits["interests"]])
         coauthor = rng.choice(traits["coauthors"])
-        stranger = next(name for name in iter(lambda: person(rng), None) if name not in traits["coauthors"])
-        right = self._title(rng, subjects[cited], coauthor)
-        wrong = self._title(rng, subjects[foreign], stranger)
-        first = rng.random() < 0.5
-        a, b = (right, wrong) if first else (wrong, right)
+        while (stranger := person(rng)) in traits["coauthors"]:
+            pass
+        right = (cited, self._title(rng, subjects[cited], coauthor))
+        wrong = (foreign, self._title(rng, subjects[foreign], stranger))
+        references = (right, wrong) if rng.random() < 0.5 else (wrong, right)
+        (_, a), (_, b) = references
         title = self._title(rng, subjects[asked], None)
-
         return Posed(
             input=get_task("LaMP-1").input.fill({"title": title, "first_reference": a, "second_reference": b}),
-            output="[1]" if first else "[2]",
-            oracle=_more_familiar(
-                own,
-                asked=asked,
-                references=((cited, right), (foreign, wrong)) if first else ((foreign, wrong), (cited, right)),
-            ),
+            output="[1]" if references[0] is right else "[2]",
+            oracle=_more_familiar(own, asked=asked, references=references),
         )
 
     def _title(self, rng: random.Random, topic: Vocabulary, name: str | None) -> str:

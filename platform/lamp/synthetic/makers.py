@@ -41,9 +41,10 @@ class Maker(Protocol):
         ...
 
 
-def interest(rng: random.Random, traits: Traits) -> int:
-    """Which of the user's interests this text is about: a place in `traits["interests"]` and in what goes with it."""
-    return rng.randrange(len(traits["interests"]))
+def chosen_subject(rng: random.Random, traits: Traits) -> int:
+    """Which of the user's subjects a text is about."""
+    subject: int = rng.choice(traits["interests"])
+    return subject
 
 
 def place_of(subject: int, traits: Traits) -> int:

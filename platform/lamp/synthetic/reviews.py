@@ -11,7 +11,7 @@ from statistics import median_low
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import Posed, draw_some, interest, sentence
+from lamp.synthetic.makers import Posed, chosen_subject, draw_some, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import PRAISE, SUBJECTS, language, phrase
 
@@ -51,9 +51,9 @@ class Reviews:
         return Posed(asked, gold, str(likeliest_points(liked, own["leaning"], strength=strength)))
 
     def _opinion(self, rng: random.Random, traits: Traits) -> tuple[int, str]:
-        sort = interest(rng, traits)
+        sort = chosen_subject(rng, traits)
         liked = rng.choice(LIKED)
-        return liked, self._review(rng, traits["interests"][sort], liked)
+        return liked, self._review(rng, sort, liked)
 
     def _review(self, rng: random.Random, sort: int, liked: int) -> str:
         subject = language().subjects[sort]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import Posed, draw_some, interest, place_of, sentence
+from lamp.synthetic.makers import Posed, chosen_subject, draw_some, place_of, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import SUBJECTS, WEEKDAYS, language, person, phrase, place
 
@@ -150,13 +150,15 @@ class Titles:
         }
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
-        facts = self._facts(rng, traits["interests"][interest(rng, traits)])
-        return {self.genre.field: facts.text, "title": facts.title(traits)}
+        return self._titled(self._facts(rng, chosen_subject(rng, traits)), traits)
 
     def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
-        facts = self._facts(rng, traits["interests"][interest(rng, traits)])
-        titled = {self.genre.field: facts.text, "title": facts.title(traits)}
-        return Posed(*pair_of(get_task(self.genre.task_key), titled), facts.title(own))
+        facts = self._facts(rng, chosen_subject(rng, traits))
+        asked, gold = pair_of(get_task(self.genre.task_key), self._titled(facts, traits))
+        return Posed(asked, gold, facts.title(own))
+
+    def _titled(self, facts: Facts, traits: Traits) -> Mapping[str, str]:
+        return {self.genre.field: facts.text, "title": facts.title(traits)}
 
     def _facts(self, rng: random.Random, subject: int) -> Facts:
         words = language().subjects[subject]

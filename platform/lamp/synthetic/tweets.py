@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 
 from lamp.catalogue import get_task
-from lamp.synthetic.makers import Posed, draw_some, interest, place_of
+from lamp.synthetic.makers import Posed, chosen_subject, draw_some, place_of
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import SUBJECTS, WEEKDAYS, language, person, phrase, place
 
@@ -57,11 +57,11 @@ class Tweets:
         }
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
-        subject = traits["interests"][interest(rng, traits)]
+        subject = chosen_subject(rng, traits)
         return {"text": _styled(self._plain(rng, subject), subject, traits)}
 
     def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
-        subject = traits["interests"][interest(rng, traits)]
+        subject = chosen_subject(rng, traits)
         plain = self._plain(rng, subject)
         return Posed(
             input=get_task("LaMP-7").input.fill({"text": plain}),

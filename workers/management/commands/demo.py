@@ -17,6 +17,7 @@ from common.schema import bring_up_to_date
 from eval_app.models import DatasetSplit
 from jobs.local import local_workers
 from lamp import synthetic
+from lamp.catalogue import get_task
 from training_app.engine_version import ENGINE_VERSION
 
 WORKSPACE = "demo"
@@ -112,7 +113,7 @@ def _line(found: Mapping[str, Any]) -> str:
 def _bring_in(console: Console, folder: Path, *, dataset: str, users: int, strength: float) -> None:
     for task in synthetic.generate(folder, users=users, seed=SEED, strength=strength):
         console.print(f"[bold]Importing {task}[/]")
-        files = folder / task.replace("-", "_")
+        files = folder / get_task(task).file_key
         call_command(
             "import_lamp",
             workspace=WORKSPACE,

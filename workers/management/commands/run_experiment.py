@@ -1,6 +1,5 @@
 """`manage.py run_experiment`: compare methods on a dataset, through the queue, and print the table."""
 
-import json
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -13,11 +12,12 @@ from rich.console import Console
 
 from common import terminal
 from eval_app.experiments import ExperimentRefused, start_experiment
+from eval_app.export import to_json
 from eval_app.methods import BEST, CONTROLS, Family, Method, MethodError, allowed_methods, parse_methods
 from eval_app.models import DatasetSplit, Experiment
 from eval_app.reports import experiment_table
 from eval_app.selectors import NotFound, dataset_by_name
-from eval_app.table import Table, table_as_json
+from eval_app.table import Table
 from eval_app.terminal import print_table
 from jobs.local import WorkersDidNotStart, local_workers
 from lamp.catalogue import UnknownTask
@@ -191,10 +191,9 @@ def _require_sensible(options: dict[str, Any]) -> None:
 
 
 def _write(path: Path, table: Table) -> None:
-    text = json.dumps(table_as_json(table), indent=2, ensure_ascii=False, allow_nan=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(to_json(table), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"The table cannot be written to {path}: {error.strerror}.", returncode=2) from None
 
