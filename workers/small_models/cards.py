@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from transformers import PreTrainedModel
 
 from workers.small_models.measuring import ADAPTERS, MEASURED_SEED, WAYS, Scores
-from workers.small_models.recipe import Recipe
-from workers.small_models.t5_training import LABELS_LATE
+from workers.small_models.recipe import Part, Recipe
 
 REBUILD = """Rebuild with
   `make small-models` (`python -m workers.small_models`); the recipe is seeded and goes on after an interruption."""
@@ -21,7 +20,7 @@ def t5_card(recipe: Recipe, model: PreTrainedModel, measured: Mapping[str, Mappi
     """The small T5's card."""
     entries = ", then ".join(str(count) for _, count in recipe.t5_entries)
     size, pieces = f"{model.num_parameters():,}", model.config.vocab_size
-    steps, batch, late = recipe.t5_steps, recipe.t5_batch, 1 - recipe.t5_late
+    parts = "\n".join(f"  {number}. {_part(part)}" for number, part in enumerate(recipe.t5_parts, start=1))
     matrices, others = recipe.t5_matrix_learning_rate, recipe.t5_learning_rate
     users, questions = recipe.measured_users, round(1.25 * recipe.measured_users)
     epochs, adapter_rate = ADAPTERS.epochs, ADAPTERS.learning_rate
@@ -38,12 +37,11 @@ of the synthetic LaMP benchmark (`lamp.synthetic`) and can use profile entries t
 - **Data**: synthetic users of training seeds that no generated benchmark may use; all tasks mixed; half of the
   prompts without a profile, half with documents by BM25, of the newest or any ({entries} entries
   as training goes on).
-- **Recipe**: {steps} steps of {batch} samples; Muon for the matrices between the layers (learning rate
-  {matrices}), AdamW for the rest ({others}, β₂ 0.98); warm-up {recipe.t5_warmup} steps, constant, and in the last
-  {late:.0%} a cosine to 2 %; then {recipe.t5_label_steps} steps at {recipe.t5_label_rate:g} of the rates and falling,
-  with {LABELS_LATE} users of each task that is answered by a label for one of another; labels weigh
-  {recipe.t5_label_weight:g} times; bfloat16 autocast, one CPU thread;
-  seed {recipe.seed}. {REBUILD}
+- **Recipe**: {recipe.t5_steps} steps of {recipe.t5_batch} samples in the parts below. Muon for the matrices between the
+  layers (learning rate {matrices}), AdamW for the rest ({others}, β₂ 0.98). Each part begins with a warm-up of
+  {recipe.t5_warmup} steps and ends with a cosine to 2 %. Labels weigh {recipe.t5_label_weight:g} times; bfloat16
+  autocast, one CPU thread; seed {recipe.seed}. {REBUILD}
+{parts}
 {LICENSE}
 
 ## Measured
@@ -91,6 +89,13 @@ other half among the 200: **{measured["encoder"]:.1%}** by this encoder, {measur
 ## Limits
 It knows the invented language of the synthetic benchmark; on real text its ranking is hardly better than chance.
 """
+
+
+def _part(part: Part) -> str:
+    rates = "the full rates" if part.rate == 1 else f"{part.rate:g} of the rates"
+    shares = " and ".join(f"{count} users of {task}" for task, count in part.users)
+    crowd = f"with {shares} for each one of another task" if shares else "of all tasks alike"
+    return f"{part.steps} steps at {rates}, falling from {part.falls_from:.0%} on, {crowd}"
 
 
 def _table(measured: Mapping[str, Mapping[str, Scores]]) -> str:

@@ -1,10 +1,11 @@
 """The small T5 before training: an architecture of T5's family and initial weights that can already copy.
 
 Copying words from the prompt is what personalization needs, and what a small model finds last. So attention starts
-near it: some heads look at the word before or after (by the relative position bias), the others at the same word
-elsewhere (equal query and key weights); output weights are the transposed value weights, so what a head reads arrives
-where the vocabulary reads it. In the decoder that makes "find the word just written in the prompt and write what
-follows it there".
+near it: some heads look at the word before or after (by the relative position bias), the others at the same word (equal
+query and key weights). In the encoder these look at the same word elsewhere alone (by the bias again), so that what
+occurs twice stands out. Output weights are the transposed value weights, so what a head reads arrives where the
+vocabulary reads it. In the decoder that makes "find the word just written in the prompt and write what follows it
+there".
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ HEADS = 4
 HEAD_WIDTH = 32
 BEFORE, AFTER = 0, 1  # the heads that look at neighbours
 NEIGHBOUR_BIAS = 6.0
+ITSELF_BIAS = -8.0
 SAME_WORD = (
     0.05  # standard deviation of query and key weights; a word's score with itself is then about 10, with another 0 ± 2
 )
 
-# T5's buckets of relative positions, 16 a direction: one place before, one place after.
-BUCKET_BEFORE, BUCKET_AFTER = 1, 17
+# T5's buckets of relative positions, 16 a direction: the place itself, one place before, one place after.
+BUCKET_ITSELF, BUCKET_BEFORE, BUCKET_AFTER = 0, 1, 17
 
 
 def t5_config(tokenizer: PreTrainedTokenizerFast) -> T5Config:
@@ -68,6 +70,7 @@ def _prepare_encoder(model: T5ForConditionalGeneration, generator: torch.Generat
     bias = attentions[0].relative_attention_bias.weight
     bias.normal_(0.0, 0.1, generator=generator)
     bias[BUCKET_BEFORE, BEFORE] = bias[BUCKET_AFTER, AFTER] = NEIGHBOUR_BIAS
+    bias[BUCKET_ITSELF, AFTER + 1 :] = ITSELF_BIAS
     values = []
     for depth, attention in enumerate(attentions):
         for head in range(HEADS):

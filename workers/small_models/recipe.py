@@ -6,6 +6,19 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
+class Part:
+    """A stretch of the T5's training: `rate` is what it takes of the learning rates, which rise over the warm-up, stay,
+    and fall by a cosine from the share `falls_from` of its steps. `users`: of these tasks so many users for each one of
+    another.
+    """
+
+    steps: int
+    rate: float
+    falls_from: float
+    users: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How both models are built; the same recipe gives the same models on the same machine."""
 
@@ -13,18 +26,20 @@ class Recipe:
     vocabulary: int = 1536
     tokenizer_users: int = 150
 
-    t5_steps: int = 5000
+    t5_parts: tuple[Part, ...] = (
+        Part(steps=4000, rate=1.0, falls_from=0.5),
+        # Tasks that are answered by a label go up and down at the full rate, and settle at a lower one.
+        Part(steps=3000, rate=0.4, falls_from=0.0, users=(("LaMP-1", 3), ("LaMP-2", 3), ("LaMP-3", 3))),
+        # What comes last: to read a user's tags off the prompt.
+        Part(steps=1200, rate=0.4, falls_from=0.5, users=(("LaMP-2", 6), ("LaMP-3", 2))),
+    )
     t5_batch: int = 32
     t5_matrix_learning_rate: float = 3e-3
     t5_learning_rate: float = 2e-3
-    t5_warmup: int = 100
-    # Entries in a prompt as training goes on: from this share of the steps, so many.
-    t5_entries: tuple[tuple[float, int], ...] = ((0.0, 2), (0.1, 4))
-    t5_late: float = 0.5  # from this share of the steps the rate falls
+    t5_warmup: int = 100  # steps as each part begins
+    # Entries in a prompt as training goes on: from this step, so many.
+    t5_entries: tuple[tuple[int, int], ...] = ((0, 2), (400, 4))
     t5_label_weight: float = 4.0  # of answers that are labels: texts have more tokens to learn from
-    # Then so many steps more, mostly of the tasks that are answered by a label, at this part of the rates.
-    t5_label_steps: int = 3000
-    t5_label_rate: float = 0.4
 
     encoder_steps: int = 600
     encoder_batch: int = 64
@@ -42,22 +57,30 @@ class Recipe:
         return repr({name: value for name, value in asdict(self).items() if not name.startswith(others)})
 
     @property
-    def t5_all_steps(self) -> int:
-        return self.t5_steps + self.t5_label_steps
+    def t5_steps(self) -> int:
+        """All steps of the T5's training."""
+        return sum(part.steps for part in self.t5_parts)
+
+    def t5_part_at(self, step: int) -> tuple[Part, int]:
+        """The part that a step of the T5's training belongs to, and the number of the step in it."""
+        for part in self.t5_parts:
+            if step < part.steps:
+                return part, step
+            step -= part.steps
+        raise ValueError("The T5's training has ended before that step.")
 
     def entries_at(self, step: int) -> int:
         """How many documents stand in a prompt at this step."""
-        return max(count for share, count in self.t5_entries if step >= share * self.t5_steps)
+        return max(count for first, count in self.t5_entries if step >= first)
 
 
 FULL = Recipe()
 SMOKE = Recipe(
     vocabulary=600,
     tokenizer_users=3,
-    t5_steps=4,
+    t5_parts=(Part(steps=4, rate=1.0, falls_from=0.5), Part(steps=3, rate=0.4, falls_from=0.0, users=(("LaMP-2", 3),))),
     t5_batch=4,
     t5_warmup=2,
-    t5_label_steps=3,
     encoder_steps=4,
     encoder_batch=4,
     encoder_users=2,

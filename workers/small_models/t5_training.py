@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.optim import AdamW, Muon, Optimizer
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
-from lamp.catalogue import get_task
 from retrieval_app.prompts import Tokenizer
 from workers.small_models.checkpoints import load_checkpoint, save_checkpoint
 from workers.small_models.initial import initial_t5
@@ -28,7 +27,6 @@ from workers.small_models.samples import TASKS, training_people, training_sample
 IGNORED = -100
 LONGEST_PROMPT = 512
 LONGEST_LABEL = 6  # tokens, the end token included; titles and tweets have more
-LABELS_LATE = 3  # in the last part, users of a task with labels for each one of another
 ROUNDED = 8  # prompts are padded to a multiple of so many tokens, so that batches have few shapes
 
 Batch = list[tuple[list[int], list[int]]]
@@ -56,7 +54,7 @@ def train_t5(
                 group["lr"] = group["initial_lr"] * schedule(recipe, step)
             optimizer.step()
         on_step(step + 1, loss.item())
-        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == recipe.t5_all_steps:
+        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == recipe.t5_steps:
             save_checkpoint(checkpoint, model=model, optimizers=optimizers, step=step + 1, recipe=recipe.part("t5"))
     return model.eval()
 
@@ -79,19 +77,11 @@ def _optimizers(recipe: Recipe, model: T5ForConditionalGeneration) -> list[Optim
 
 
 def schedule(recipe: Recipe, step: int) -> float:
-    """The learning rates' factor: warm-up, constant, late a cosine to 2 %; and again, lower, for the last part."""
-    if step >= recipe.t5_steps:
-        again = step - recipe.t5_steps
-        return recipe.t5_label_rate * _rise(recipe, again) * _fall(again / recipe.t5_label_steps)
-    return _rise(recipe, step) * _fall(max(0.0, step / recipe.t5_steps - recipe.t5_late) / (1 - recipe.t5_late))
-
-
-def _rise(recipe: Recipe, step: int) -> float:
-    return min(1.0, (step + 1) / recipe.t5_warmup)
-
-
-def _fall(done: float) -> float:
-    return 0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2
+    """The learning rates' factor: in each part a warm-up, then constant, then a cosine to 2 %."""
+    part, step = recipe.t5_part_at(step)
+    rise = min(1.0, (step + 1) / recipe.t5_warmup)
+    fallen = max(0.0, step / part.steps - part.falls_from) / (1 - part.falls_from)
+    return part.rate * rise * (0.02 + 0.98 * (1 + math.cos(math.pi * fallen)) / 2)
 
 
 def _loss(model: T5ForConditionalGeneration, batch: Batch, *, label_weight: float) -> Tensor:
@@ -123,10 +113,10 @@ def _batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, *, first: int) 
     batches.
     """
     step = first
-    while step < recipe.t5_all_steps:
+    while step < recipe.t5_steps:
         pool = _pool(recipe, tokenizer, number=step // recipe.pool_batches)
         for batch in pool[step % recipe.pool_batches :]:
-            if step < recipe.t5_all_steps:
+            if step < recipe.t5_steps:
                 yield step, batch
                 step += 1
 
@@ -139,10 +129,10 @@ def _pool(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, *, number: int) ->
     # No pool meets another's users: each task has this many numbers a pool, and every user gives two samples at least.
     crowds = {task: training_people(task, seed=recipe.seed, first=1 + number * wanted) for task in TASKS}
     texts: list[tuple[str, str]] = []
-    late = number * recipe.pool_batches >= recipe.t5_steps
+    users = dict(recipe.t5_part_at(number * recipe.pool_batches)[0].users)
     while len(texts) < wanted:
         for task, crowd in crowds.items():
-            for person in islice(crowd, LABELS_LATE if late and get_task(task).labels else 1):
+            for person in islice(crowd, users.get(task, 1)):
                 texts += training_samples(task, person, rng=rng, tokenizer=cast(Tokenizer, tokenizer), entries=entries)
     prompts = tokenizer([prompt for prompt, _ in texts[:wanted]], truncation=True, max_length=LONGEST_PROMPT)
     answers = tokenizer([answer for _, answer in texts[:wanted]])

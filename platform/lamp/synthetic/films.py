@@ -1,6 +1,6 @@
 """LaMP-2: which of two fitting tags a user gives a film.
 
-Every film shows two tags' words in equal parts, so both fit; one of them is among the few that the user likes to give,
+Every film shows two tags' words in equal parts, so both fit; one of them is among the two that the user likes to give,
 and that one is given. The tags in the profile show which those are; the description alone leaves an even chance.
 """
 
@@ -15,7 +15,7 @@ from lamp.synthetic.makers import Posed, draw_some, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import language, person, phrase, place
 
-TAGS_OF_A_USER = 4
+TAGS_OF_A_USER = 2
 
 PLOTS = (
     "{who} finds {a} near {place}, {joint} {b} is {v}. The {n} and the {m} are {w}.",

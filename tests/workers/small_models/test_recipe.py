@@ -10,7 +10,7 @@ from lamp.synthetic import TRAINING_SEEDS
 from lamp.synthetic.population import people
 from workers.small_models.__main__ import main
 from workers.small_models.encoder_training import contrastive_loss, train_encoder
-from workers.small_models.recipe import FULL, SMOKE
+from workers.small_models.recipe import FULL, SMOKE, Part
 from workers.small_models.samples import TASKS, texts, training_people, training_samples
 from workers.small_models.t5_training import LONGEST_LABEL, _pool, schedule, train_t5
 from workers.small_models.tokenization import train_encoder_tokenizer, train_t5_tokenizer
@@ -90,7 +90,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, model, t5_toke
     again = train(
         SMOKE, tokenizer, checkpoint=tmp_path / "stopped.safetensors", on_step=lambda step, loss: steps.append(step)
     )
-    total = {"t5": SMOKE.t5_all_steps, "encoder": SMOKE.encoder_steps}[model]
+    total = {"t5": SMOKE.t5_steps, "encoder": SMOKE.encoder_steps}[model]
     assert steps == list(range(3, total + 1))
     for (name, one), (_, other) in zip(whole.named_parameters(), again.named_parameters(), strict=True):
         assert torch.equal(one, other), name
@@ -105,21 +105,22 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path, encoder_tokeni
     assert steps[0] == 1
 
 
-def test_the_learning_rate_warms_up_stays_and_falls():
-    rates = [schedule(FULL, step) for step in range(FULL.t5_steps)]
-    constant = rates[FULL.t5_warmup : int(FULL.t5_late * FULL.t5_steps)]
-    assert rates[0] < rates[FULL.t5_warmup // 2] < max(rates) == 1.0 == min(constant)
-    assert rates[-1] < 0.03
+@pytest.mark.parametrize("number", range(len(FULL.t5_parts)))
+def test_in_each_part_the_learning_rate_warms_up_and_falls(number):
+    part, before = FULL.t5_parts[number], sum(part.steps for part in FULL.t5_parts[:number])
+    rates = [schedule(FULL, before + step) for step in range(part.steps)]
+    assert rates[0] < 0.02 * part.rate < 0.9 * part.rate < max(rates) <= part.rate
+    assert rates[-1] < 0.03 * part.rate
 
 
-def test_the_last_part_rises_and_falls_again_lower():
-    rates = [schedule(FULL, step) for step in range(FULL.t5_steps, FULL.t5_all_steps)]
-    assert rates[0] < 0.02 * FULL.t5_label_rate < 0.9 * FULL.t5_label_rate < max(rates) <= FULL.t5_label_rate
-    assert rates[-1] < 0.03 * FULL.t5_label_rate
+def test_between_warm_up_and_fall_the_learning_rate_stays():
+    part = FULL.t5_parts[0]
+    assert {schedule(FULL, step) for step in range(FULL.t5_warmup, int(part.falls_from * part.steps))} == {part.rate}
 
 
-def test_the_last_part_is_mostly_of_tasks_with_labels(t5_tokenizer):
-    recipe = replace(SMOKE, t5_steps=4, t5_batch=26, pool_batches=4, t5_label_steps=4)
+def test_a_part_may_take_more_users_of_some_tasks(t5_tokenizer):
+    parts = (Part(4, 1.0, 0.5), Part(4, 1.0, 0.5, users=(("LaMP-1", 3), ("LaMP-2", 3), ("LaMP-3", 3))))
+    recipe = replace(SMOKE, t5_parts=parts, t5_batch=26, pool_batches=4)
 
     def short(number):
         answers = [answer for batch in _pool(recipe, t5_tokenizer, number=number) for _, answer in batch]
