@@ -12,8 +12,8 @@ from pathlib import Path
 WITHOUT_SERVERS = frozenset(
     {
         "lamp", "stack", "help", "version", "check", "makemigrations", "makemessages", "compilemessages", "startapp",
-        "startproject", "diffsettings", "collectstatic", "findstatic", "sendtestemail", "test", "--help", "-h",
-        "--version",
+        "startproject", "diffsettings", "collectstatic", "findstatic", "sendtestemail", "spectacular", "test", "--help",
+        "-h", "--version",
     }
 )  # fmt: skip
 

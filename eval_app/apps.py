@@ -7,9 +7,12 @@ class EvalAppConfig(AppConfig):
 
     def ready(self) -> None:
         from eval_app import experiments, import_requests, runs
+        from eval_app.erasing import ERASER
+        from eval_app.exports import EXPORTER
         from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, SCORE_RUN
         from jobs import kinds, origins, sweeps
         from training_app import finishers
+        from users_app import erasers, exporting
 
         for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, SCORE_RUN):
             kinds.register(kind)
@@ -19,3 +22,5 @@ class EvalAppConfig(AppConfig):
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources)
+        erasers.register(ERASER)
+        exporting.register(EXPORTER)

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,10 @@ from django.core.validators import validate_slug
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
-from eval_app.importing import Order, Source
+from eval_app.importing import Order, Source, files_digest
 from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import DatasetSplit
-from jobs.models import FINISHED, Job
+from jobs.models import FINISHED, UNFINISHED, Job, State
 from jobs.selectors import jobs_of
 from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
@@ -66,7 +67,9 @@ def request_import(
     """
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
-    prefix = f"{KEPT if keep_source else PASSING}/{import_id}/"
+    prefix = f"{PASSING}/{import_id}/"
+    if keep_source:
+        prefix = _kept_prefix(workspace.pk, files_digest(questions, outputs))
     store = get_store()
     try:
         store.put_file(prefix + QUESTIONS, questions, content_type="application/json")
@@ -92,8 +95,31 @@ def request_import(
             )
         )
     except BaseException:
-        store.delete_prefix(prefix)
+        if not _is_kept(prefix):
+            store.delete_prefix(prefix)
         raise
+
+
+def kept_sources(*, workspace: Workspace, split_ids: Collection[int]) -> list[str]:
+    """Where the files of these splits lie if they were kept: prefixes in the object store."""
+    splits = DatasetSplit.objects.filter(pk__in=split_ids, dataset__workspace=workspace)
+    return [_kept_prefix(workspace.pk, digest) for digest in splits.order_by("digest").values_list("digest", flat=True)]
+
+
+def _kept_prefix(workspace_id: int, digest: str) -> str:
+    # By what is in them, so that whoever erases a person finds the files by the splits that the person is in.
+    return f"{KEPT}/{workspace_id}/{digest}/"
+
+
+def _is_kept(prefix: str) -> bool:
+    """Whether sources there are those of a split that stands, or of an import that has not ended."""
+    if not prefix.startswith(f"{KEPT}/"):
+        return False
+    workspace_id, _, digest = prefix.removeprefix(f"{KEPT}/").rstrip("/").partition("/")
+    return (
+        DatasetSplit.objects.filter(dataset__workspace=int(workspace_id), digest=digest).exists()
+        or Job.objects.filter(kind=IMPORT_DATASET.name, state__in=UNFINISHED, payload__prefix=prefix).exists()
+    )
 
 
 def check_names(*, workspace: str, dataset: str, split: str) -> None:
@@ -136,10 +162,18 @@ def order_of(*, workspace: Workspace, payload: dict[str, Any], folder: Path) -> 
 
 
 def import_ended(origin: str) -> None:
-    """The listener of imports: delete the sources of one that will not run again. Safe to repeat."""
-    if jobs_of(origin=origin).exclude(state__in=FINISHED).exists():
+    """The listener of imports: delete the sources of one that will not run again. Safe to repeat.
+
+    Sources that were to be kept go too where no split stands for them, by which they would be found again, and no
+    other import is to read them.
+    """
+    jobs = jobs_of(origin=origin)
+    if jobs.exclude(state__in=FINISHED).exists():
         return
     get_store().delete_prefix(f"{PASSING}/{origin.partition(':')[2]}/")
+    for prefix in jobs.exclude(state=State.DONE).values_list("payload__prefix", flat=True):
+        if prefix.startswith(f"{KEPT}/") and not _is_kept(prefix):
+            get_store().delete_prefix(prefix)
 
 
 def sweep_sources() -> None:

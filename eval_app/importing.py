@@ -365,6 +365,11 @@ def _standing(order: Order, reader: Questions, digests: _Digests) -> Imported | 
     return None if split is None else _imported(split, newest=_newest(split.dataset, reader.task, order.split))
 
 
+def files_digest(questions: Path, outputs: Path | None) -> str:
+    """The digest by which a split made of these files is known (`DatasetSplit.digest`)."""
+    return _Digests(_digest(questions), _digest(outputs) if outputs is not None else "").both
+
+
 @dataclass(frozen=True)
 class _Digests:
     """SHA-256 (hex) of the files; `outputs` is empty without golds."""
@@ -378,11 +383,11 @@ class _Digests:
 
 
 def _digests(order: Order) -> _Digests:
-    return _Digests(_digest(order.questions), _digest(order.outputs) if order.outputs else "")
+    return _Digests(_digest(order.questions.path), _digest(order.outputs.path) if order.outputs else "")
 
 
-def _digest(source: Source) -> str:
-    with source.path.open("rb") as file:
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

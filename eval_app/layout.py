@@ -61,7 +61,11 @@ def notes_of(table: Table) -> Notes:
 def legend(table: Table) -> str:
     """How to read the marks."""
     test = "p < 0.05, 0.01, 0.001 (paired permutation over users, Holm-corrected)"
-    return f"*, **, ***: different from {table.baseline.title} at {test}; n: questions."
+    text = f"*, **, ***: different from {table.baseline.title} at {test}; n: questions."
+    erased = max((cell.erased or 0 for row in table.rows for cell in row.cells.values()), default=0)
+    if erased:
+        text += f" {erased} erased: of so many users nothing is left but their part in these figures."
+    return text
 
 
 def average_line(table: Table) -> str | None:

@@ -187,6 +187,9 @@ class Run(models.Model):
     versions = models.JSONField(default=dict, blank=True)
     hardware = models.JSONField(default=dict, blank=True)
     error = models.TextField(blank=True)
+    # How many people were erased of those whose questions it answered, or with whose profile: its metrics are of them
+    # too, and its predictions are not any more.
+    erased_end_users = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # When the run was last set going; failures of jobs before that are forgiven.
     started_at = models.DateTimeField(db_default=Now(), editable=False)

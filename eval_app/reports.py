@@ -24,6 +24,7 @@ from training_app.models import Adapter
 # The baseline, a column and its control: more of a task's scores need not be held at once.
 _RUNS_HELD = 3
 NO_GOLDS = "predicted, not scored: the split has no golds"
+NOBODY_LEFT = "everyone whose questions it answered was erased"
 _CHUNK = 1000
 
 
@@ -32,7 +33,9 @@ def score_run(*, run: Run) -> None:
     task = get_task(run.split.task)
     if run.split.has_golds:
         _score_predictions(run, task)
-        run.metrics = run_scores(run=run).values
+        # Everyone may have been erased since the answers came: then there is nothing to measure.
+        scored = Prediction.objects.filter(run=run, scores__isnull=False).exists()
+        run.metrics = run_scores(run=run).values if scored else {}
     run.costs = _costs(run)
     run.state = Run.State.DONE
     run.finished_at = Now()
@@ -219,14 +222,18 @@ class _Oracle:
 
 
 def _is_scored(run: Run | None) -> bool:
-    return run is not None and run.state == Run.State.DONE and run.metrics is not None
+    return run is not None and run.state == Run.State.DONE and run.metrics is not None and _has_answers(run)
+
+
+def _has_answers(run: Run) -> bool:
+    return Prediction.objects.filter(run=run).exists()
 
 
 def _why_not(run: Run | None) -> str:
     if run is None:
         return "not run"
     if run.state == Run.State.DONE:
-        return NO_GOLDS
+        return NO_GOLDS if run.metrics is None else NOBODY_LEFT
     return f"{run.state}: {run.error}" if run.error else run.state
 
 
@@ -236,13 +243,16 @@ def experiment_table(*, experiment: Experiment) -> Table:
         raise ValueError(f"Experiment “{experiment.name}” has not ended: there is no table yet.")
     measured: Mapping[str, Mapping[str, Any]] = experiment.report["measured"]
     outcomes: dict[tuple[str, str], Outcome] = {}
+    erased = dict(Run.objects.filter(columns__experiment=experiment).values_list("pk", "erased_end_users"))
     for task, cells in measured.items():
         for method, cell in cells.items():
             if "reason" in cell:
                 outcomes[task, method] = NotRun(cell["reason"])
                 continue
             chosen = cell["retriever"] if parse_method(method).retriever == BEST else None
-            outcomes[task, method] = replace(Measured.from_dict(cell["measured"]), retriever=chosen)
+            outcomes[task, method] = replace(
+                Measured.from_dict(cell["measured"]), retriever=chosen, erased=erased.get(cell["run"], 0)
+            )
     return build_table(
         tasks=[get_task(task) for task in sorted(measured)],
         columns=_columns(experiment),

@@ -24,6 +24,8 @@ from training_app.engine_version import ENGINE_VERSION
 from training_app.generations import request_generations
 from training_app.identity import digest_of
 from training_app.models import BaseModel, Generation
+from users_app.models import Document, ErasureReceipt
+from users_app.selectors import erasures
 
 TERMINAL = (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED)
 
@@ -225,12 +227,20 @@ def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation
     assert run.base_model_id is not None
     asked = set(Generation.objects.filter(origin__startswith=f"{run_origin(run.pk)}/").values_list("origin", flat=True))
     swapped = swapped_profiles(run=run) if run.control else {}
+    erased_from = erasures(workspace=run.workspace).filter(scope=ErasureReceipt.Scope.DOCUMENT).exists()
     for question in selectors.unanswered_questions(run=run).order_by("position").iterator(500):
         origin = f"{run_origin(run.pk)}/{question.pk}"
         if origin in asked:
             continue
         # A control's question is asked as if the partner had asked it, so no reader ever looks through the wall.
         asks = swapped[question.end_user_id] if run.control else Profile(question.end_user_id, question.document_ids)
+        document_ids = asks.document_ids
+        if erased_from:
+            # The split's snapshot still names what has been erased from a profile since.
+            standing = set(
+                Document.objects.filter(end_user=asks.end_user_id, pk__in=document_ids).values_list("pk", flat=True)
+            )
+            document_ids = [document_id for document_id in document_ids if document_id in standing]
         yield Generation(
             end_user_id=asks.end_user_id,
             task=run.split.task,
@@ -242,7 +252,7 @@ def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation
             adapter_id=adapter_of.get(asks.end_user_id),
             parameters=run.parameters,
             input=question.input,
-            profile_document_ids=asks.document_ids,
+            profile_document_ids=document_ids,
             origin=origin,
         )
 

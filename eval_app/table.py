@@ -39,6 +39,8 @@ class Measured:
     retriever: str | None = None
     """What the method's `best` was; None where the method names its retriever or has none."""
     oracle: Mapping[str, float] | None = None
+    erased: int = 0
+    """How many users were erased of those whom it is about; the values are of them too."""
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in self.values.values()):
@@ -134,7 +136,7 @@ class Cell:
     `value` is None where it did not run (`reason` says why). `note` says why a value cannot be compared with the row's
     others. `p_value`, `delta`, `relative_gain` are against the baseline; wins, ties and losses stand in the row of the
     task's primary metric. `retriever` is what the method's `best` was. `share` is known where the row has an oracle,
-    `control` where controls were asked for.
+    `control` where controls were asked for, `erased` where users were erased of those whom the value is about.
     """
 
     value: float | None
@@ -154,6 +156,7 @@ class Cell:
     note: str | None = None
     share: Share | None = None
     control: Control | None = None
+    erased: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +309,7 @@ def _cell(outcome: Outcome, metric: Metric, *, lead: Measured | None, base: Meas
         interval=outcome.intervals.get(metric.name),
         retriever=outcome.retriever,
         share=_share(outcome, metric, base),
+        erased=outcome.erased or None,
     )
     if lead is not None and outcome.question_set != lead.question_set:
         if outcome.n != lead.n:

@@ -7,6 +7,13 @@ class RetrievalAppConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs import kinds
+        from retrieval_app.embedding_requests import embed_new_documents
+        from retrieval_app.erasing import ERASER
         from retrieval_app.kinds import EMBED_DOCUMENTS
+        from retrieval_app.services import forget_gone_indexes
+        from users_app import caches, erasers, listeners
 
         kinds.register(EMBED_DOCUMENTS)
+        listeners.on_documents_added(embed_new_documents)
+        erasers.register(ERASER)
+        caches.register(forget_gone_indexes)

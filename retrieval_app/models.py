@@ -5,6 +5,7 @@ from django.db.models import F, Func, Q
 from django.db.models.functions import Now
 from pgvector.django import VectorField
 
+from common.model_names import public_name
 from users_app.models import Document, EndUser
 
 
@@ -24,6 +25,11 @@ class Encoder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}@{self.revision[:12]}"
+
+    @property
+    def public_name(self) -> str:
+        """By which clients call it."""
+        return public_name(self.name)
 
 
 class Embedding(models.Model):

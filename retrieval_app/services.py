@@ -9,7 +9,6 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from jobs.services import JobSpec, enqueue_many
-from lamp.catalogue import get_task
 from lamp.queries import document_text
 from retrieval_app import selectors
 from retrieval_app.bm25 import BM25Cache, BM25Index
@@ -18,6 +17,7 @@ from retrieval_app.models import Embedding, Encoder
 from retrieval_app.ranking import best
 from retrieval_app.recency import recency_scores
 from users_app.models import Document, EndUser, Workspace
+from users_app.tasks import task_of
 
 BM25 = "bm25"
 RECENCY = "recency"
@@ -128,7 +128,8 @@ def retrieve(
     if not documents:
         return []
     if retriever == BM25:
-        scores = _bm25_index(end_user=end_user, task=task, documents=documents).scores(query)
+        index = _bm25_index(workspace=workspace, end_user=end_user, task=task, documents=documents)
+        scores = index.scores(query)
     elif retriever == RECENCY:
         scores = recency_scores([document.fields.get("date") for document in documents])
     elif retriever in DENSE:
@@ -151,12 +152,21 @@ def retrieve(
     return [Retrieved(one.position, documents[one.position], one.score) for one in best(scores, count)]
 
 
-def _bm25_index(*, end_user: EndUser, task: str, documents: Sequence[Document]) -> BM25Index:
-    # Documents never change, so the end user and the ordered ids name the index for ever.
+def _bm25_index(*, workspace: Workspace, end_user: EndUser, task: str, documents: Sequence[Document]) -> BM25Index:
+    # Neither documents nor what is read of them change, so the end user and the ordered ids name the index for ever.
     key = (end_user.pk, task, tuple(document.pk for document in documents))
     index = _bm25_indexes.get(key)
     if index is None:
-        catalogue_task = get_task(task)
-        index = BM25Index([document_text(catalogue_task, document.fields) for document in documents])
+        form = task_of(workspace=workspace, key=task)
+        index = BM25Index([document_text(form, document.fields) for document in documents])
         _bm25_indexes.put(key, index)
     return index
+
+
+def forget_gone_indexes() -> None:
+    """Let go of the indexes in this process of which a document, or the end user, is gone."""
+    keys = [key for key in _bm25_indexes.by_use() if isinstance(key, tuple)]
+    standing = set(Document.objects.filter(pk__in={pk for *_, ids in keys for pk in ids}).values_list("pk", flat=True))
+    for key in keys:
+        if not standing.issuperset(key[-1]):
+            _bm25_indexes.discard(key)

@@ -59,3 +59,39 @@ def in_process(db, settings):
         return run_waiting(kinds or KINDS)
 
     return drive
+
+
+@pytest.fixture
+def api_key(workspace):
+    """Make API keys, of acme and with every scope unless told: `api_key(scopes=["read"]).token`."""
+    from users_app.api_keys import create_api_key
+    from users_app.models import Scope
+
+    def make(**told):
+        return create_api_key(**{"workspace": workspace, "name": "a program", "scopes": Scope.values, **told})
+
+    return make
+
+
+@pytest.fixture
+def client_of():
+    """An HTTP client that sends an issued key, or with None no key at all."""
+    from rest_framework.test import APIClient
+
+    def client(issued):
+        headers = {} if issued is None else {"authorization": f"Bearer {issued.token}"}
+        return APIClient(headers=headers)
+
+    return client
+
+
+@pytest.fixture
+def api(api_key, client_of):
+    """A program of acme that may do everything."""
+    return client_of(api_key())
+
+
+@pytest.fixture
+def stranger_api(api_key, client_of, mallory):
+    """A program of Mallory's workspace that may do everything there."""
+    return client_of(api_key(workspace=mallory.workspace))

@@ -8,14 +8,15 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from jobs.services import JobSpec, enqueue_many
-from lamp.catalogue import get_task
+from jobs.models import Job
+from jobs.services import JobSpec, enqueue, enqueue_many
 from training_app.engine_version import ENGINE_VERSION
 from training_app.identity import adapter_identity
 from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter, BaseModel
 from users_app.models import EndUser, Workspace
 from users_app.selectors import documents_of
+from users_app.tasks import task_of
 
 # Slots of a pass are of one size; ranks below this cost next to nothing more in slots of this one.
 _LEAST_SLOT_RANK = 8
@@ -34,6 +35,7 @@ class AdapterPlan:
     workspace_id: int
     end_user_id: int
     task: str
+    task_version: str
     base_model_id: int
     dtype: str
     exact: bool
@@ -59,6 +61,7 @@ class AdapterPlan:
         """What the job's row keeps of the plan: ids and settings, no text."""
         return {
             "task": self.task,
+            "task_version": self.task_version,
             "base_model_id": self.base_model_id,
             "dtype": self.dtype,
             "exact": self.exact,
@@ -122,8 +125,11 @@ def plan_adapter(
     hyperparameters: Mapping[str, Any],
     seed: int,
     documents: Sequence[tuple[int, str]],
+    task_version: str | None = None,
 ) -> AdapterPlan:
     """Name the adapter that these inputs make; `documents` are (id, digest as hex) in training order.
+
+    `task_version` is the version of the task whose pairs it learns from, the one in force unless given.
 
     `dtype` is the precision in which the frozen base model runs, `stored_dtype` that of the stored adapter: "float32"
     or "bfloat16". `exact`: trained alone in its passes, and stored in float32, so that its bytes can be made again.
@@ -133,10 +139,13 @@ def plan_adapter(
     if exact and stored_dtype != "float32":
         raise ValueError("an exact adapter is stored in float32")
     digests = tuple(digest for _, digest in documents)
+    if task_version is None:
+        task_version = task_of(workspace=workspace, key=task).version
     return AdapterPlan(
         workspace_id=workspace.pk,
         end_user_id=end_user_id,
         task=task,
+        task_version=task_version,
         base_model_id=base_model.pk,
         dtype=dtype,
         exact=exact,
@@ -153,7 +162,7 @@ def plan_adapter(
             exact=exact,
             stored_dtype=stored_dtype,
             task=task,
-            task_version=get_task(task).version,
+            task_version=task_version,
             hyperparameters=hyperparameters,
             document_digests=digests,
             seed=seed,
@@ -178,18 +187,22 @@ def withdraw_adapter(*, adapter: Adapter) -> None:
 @transaction.atomic
 def request_adapters(*, plans: Iterable[AdapterPlan], origin: str = "") -> int:
     """Ask for each planned adapter that is not being made yet; returns how many jobs were added."""
-    return len(
-        enqueue_many(
-            JobSpec(
-                kind=TRAIN_ADAPTER.name,
-                payload=plan.payload(),
-                workspace_id=plan.workspace_id,
-                end_user_id=plan.end_user_id,
-                origin=origin,
-                dedupe_key=plan.job_key,
-            )
-            for plan in plans
-        )
+    return len(enqueue_many(_job_of(plan, origin=origin) for plan in plans))
+
+
+def request_adapter(*, plan: AdapterPlan) -> Job:
+    """Ask for the planned adapter; the job that makes it, which may have been under way already."""
+    return enqueue(_job_of(plan))
+
+
+def _job_of(plan: AdapterPlan, *, origin: str = "") -> JobSpec:
+    return JobSpec(
+        kind=TRAIN_ADAPTER.name,
+        payload=plan.payload(),
+        workspace_id=plan.workspace_id,
+        end_user_id=plan.end_user_id,
+        origin=origin,
+        dedupe_key=plan.job_key,
     )
 
 
@@ -218,7 +231,7 @@ def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts)
         defaults={
             "end_user": end_user,
             "task": plan.task,
-            "task_version": get_task(plan.task).version,
+            "task_version": plan.task_version,
             "base_model_id": plan.base_model_id,
             "dtype": plan.dtype,
             "exact": plan.exact,

@@ -33,17 +33,25 @@ class AdapterAdmin(ReadOnlyAdmin):
 
 @admin.register(Generation)
 class GenerationAdmin(ReadOnlyAdmin):
-    list_display = ["id", "end_user", "task", "family", "retriever", "origin", "created_at", "finished_at"]
-    list_filter = ["task", "family", "retriever"]
+    list_display = ["id", "kind", "state", "end_user", "task", "family", "retriever", "rating", "origin", "created_at"]
+    list_filter = ["state", "kind", "task", "family", "retriever", "rating"]
     list_select_related = ["end_user"]
     fields = [
+        "kind",
+        "state",
         "end_user",
         "task",
+        "asked_method",
         "family",
+        "reason",
         "retriever",
         "base_model",
         "adapter",
         "origin",
+        "api_key_id",
+        "problem_slug",
+        "problem_detail",
+        "rating",
         "input_tokens",
         "output_tokens",
         "retrieval_ms",

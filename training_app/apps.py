@@ -6,10 +6,20 @@ class TrainingAppConfig(AppConfig):
     verbose_name = "Personalized models"
 
     def ready(self) -> None:
-        from jobs import kinds, sweeps
-        from training_app.kinds import GENERATE, TRAIN_ADAPTER
+        from jobs import kinds, origins, sweeps
+        from training_app.erasing import ERASER
+        from training_app.exports import EXPORTER
+        from training_app.generation_sweep import sweep_generations
+        from training_app.generations import ORIGIN, conclude
+        from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, TRAIN_ADAPTER
         from training_app.object_sweep import sweep_objects
+        from users_app import erasers, exporting
 
         kinds.register(TRAIN_ADAPTER)
         kinds.register(GENERATE)
+        kinds.register(RECORD_DEFAULT_MODELS)
         sweeps.register(sweep_objects)
+        erasers.register(ERASER)
+        exporting.register(EXPORTER)
+        origins.register_for_many(ORIGIN, conclude)
+        sweeps.register(sweep_generations)

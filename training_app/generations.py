@@ -1,58 +1,83 @@
-"""Asking for outputs, and recording the answers."""
+"""Asking for outputs, recording the answers, and saying so to whoever waits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from jobs.errors import Permanent
+from jobs.models import UNFINISHED, Job, State
 from jobs.services import JobSpec, enqueue_many
 from training_app import finishers
 from training_app.kinds import GENERATE
-from training_app.models import Generation
+from training_app.models import Adapter, Generation
+from users_app.models import Document
+
+CHANNEL: Final = "generations"
+"""PostgreSQL's channel that carries the ids of generations that have ended."""
+
+ORIGIN: Final = "generation"
+"""Of jobs for generations that clients asked for: "generation:12"."""
+
+_CHUNK: Final = 1000
+_NOTICES: Final = 500
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker made of a generation. Milliseconds are this row's share of its batch."""
+    """What a worker made of a generation; a preview has no `output`. Milliseconds are this row's share of its batch."""
 
     prompt: str
-    output: str
+    output: str | None
     retrieved_document_ids: Sequence[int]
     retrieved_scores: Sequence[float]
-    sequence_score: float
+    sequence_score: float | None
     input_tokens: int
-    output_tokens: int
+    output_tokens: int | None
     retrieval_ms: float
     adapter_ms: float
     model_ms: float
 
 
-def batch_key(*, base_model_id: int, parameters: Mapping[str, Any]) -> str:
-    """What generations must agree on to share a pass.
+def batch_key(*, base_model_id: int, parameters: Mapping[str, Any], priority: int = 0) -> str:
+    """What generations must agree on to share a pass. Nobody who waits shares one with what waits for nobody.
 
     >>> batch_key(base_model_id=3, parameters={"num_beams": 4, "exact": False})
-    '3|exact=False|num_beams=4'
+    '0|3|exact=False|num_beams=4'
     """
     settings = "|".join(f"{name}={parameters[name]}" for name in sorted(parameters))
-    return f"{base_model_id}|{settings}"
+    return f"{priority}|{base_model_id}|{settings}"
 
 
-@transaction.atomic
-def request_generations(*, workspace_id: int, generations: Iterable[Generation], origin: str, priority: int = 0) -> int:
-    """Store the (unsaved) generations and ask for each by a job; returns their number."""
-    stored = Generation.objects.bulk_create(generations, batch_size=1000)
+def generation_origin(generation_id: int) -> str:
+    """The origin of the job for a generation that a client asked for."""
+    return f"{ORIGIN}:{generation_id}"
+
+
+@transaction.atomic(savepoint=False)
+def request_generations(
+    *, workspace_id: int, generations: Iterable[Generation], origin: str | None, priority: int = 0
+) -> int:
+    """Store the (unsaved) generations and ask for each by a job; returns their number.
+
+    The jobs' `origin` is who asked for all of them; None: a client, and each job has its own generation's.
+    """
+    stored = Generation.objects.bulk_create(generations, batch_size=_CHUNK)
     enqueue_many(
         JobSpec(
             kind=GENERATE.name,
             payload={
                 "generation_id": generation.pk,
-                "batch": batch_key(base_model_id=generation.base_model_id, parameters=generation.parameters),
+                "batch": batch_key(
+                    base_model_id=generation.base_model_id, parameters=generation.parameters, priority=priority
+                ),
             },
             workspace_id=workspace_id,
             end_user_id=generation.end_user_id,
-            origin=origin,
+            origin=generation_origin(generation.pk) if origin is None else origin,
             priority=priority,
             dedupe_key=f"generation:{generation.pk}",
         )
@@ -62,19 +87,112 @@ def request_generations(*, workspace_id: int, generations: Iterable[Generation],
 
 
 def record_answer(*, generation: Generation, answer: Answer) -> None:
-    """Record `answer`, and hand it to whoever asked. Runs in the transaction that finishes the job."""
-    generation.prompt = answer.prompt
-    generation.output = answer.output
-    generation.retrieved_document_ids = list(answer.retrieved_document_ids)
-    generation.retrieved_scores = list(answer.retrieved_scores)
-    generation.sequence_score = answer.sequence_score
-    generation.input_tokens = answer.input_tokens
-    generation.output_tokens = answer.output_tokens
-    generation.retrieval_ms = answer.retrieval_ms
-    generation.adapter_ms = answer.adapter_ms
-    generation.model_ms = answer.model_ms
-    generation.finished_at = Now()
+    """Record `answer`, and hand it to whoever asked. Runs in the transaction that finishes the job.
+
+    One that was erased meanwhile stays erased. Raises `Permanent` where the adapter that answered was withdrawn
+    meanwhile: nothing that it says is kept.
+    """
+    if (
+        generation.adapter_id is not None
+        and Adapter.objects.filter(pk=generation.adapter_id, withdrawn_at__isnull=False).exists()
+    ):
+        raise Permanent(
+            f"Adapter {generation.adapter_id} was withdrawn while it answered. Start again to have it trained anew."
+        )
+    answered = {
+        "prompt": _prompt_to_keep(generation, answer),
+        "output": answer.output,
+        "retrieved_document_ids": list(answer.retrieved_document_ids),
+        "retrieved_scores": list(answer.retrieved_scores),
+        "sequence_score": answer.sequence_score,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+        "retrieval_ms": answer.retrieval_ms,
+        "adapter_ms": answer.adapter_ms,
+        "model_ms": answer.model_ms,
+    }
+    for name, value in answered.items():
+        setattr(generation, name, value)
     if finishers.hand_over(generation):
         generation.delete()
-    else:
-        generation.save()
+        return
+    Generation.objects.filter(pk=generation.pk).update(
+        **answered, state=Generation.State.DONE, finished_at=Now(), problem_slug="", problem_detail=""
+    )
+    _notify([generation.pk])
+
+
+def _prompt_to_keep(generation: Generation, answer: Answer) -> str:
+    """The prompt; empty where a document that it quotes was erased while it was answered."""
+    quoted = set(answer.retrieved_document_ids)
+    if not quoted:
+        return answer.prompt
+    # Whoever erases a document takes this row too: it finds the prompt, or this finds the document gone.
+    Generation.objects.select_for_update(of=("self",), no_key=True).filter(pk=generation.pk).first()
+    standing = Document.objects.filter(end_user=generation.end_user_id, pk__in=quoted).count()
+    return answer.prompt if standing == len(quoted) else ""
+
+
+def asked_by_clients() -> QuerySet[Generation]:
+    """Those that nobody else keeps the answers of: no evaluation run's."""
+    return Generation.objects.exclude(asked_method="")
+
+
+def jobs_of_generations(origins: Collection[str]) -> QuerySet[Job]:
+    """The jobs of these origins."""
+    # The second condition is the index's own, which PostgreSQL does not see in a long list.
+    return Job.objects.filter(origin__in=origins).exclude(origin="")
+
+
+def conclude(origins: Collection[str]) -> None:
+    """End the generations of these origins whose jobs have ended without an answer; told by the queue after the end."""
+    conclude_all([int(origin.removeprefix(f"{ORIGIN}:")) for origin in origins])
+
+
+def conclude_all(generation_ids: Collection[int]) -> int:
+    """End those of these generations whose jobs failed, were cancelled or are gone; how many that were.
+
+    Safe to repeat; one whose job waits or runs, or that has ended, stays as it is.
+    """
+    under_way = asked_by_clients().filter(pk__in=generation_ids, state=Generation.State.ASKED)
+    origins = {generation_origin(pk): pk for pk in under_way.values_list("pk", flat=True)}
+    jobs = {job.origin: job for job in jobs_of_generations(origins).order_by("pk")}
+    concluded = 0
+    for origin, pk in origins.items():
+        job = jobs.get(origin)
+        if job is not None and job.state in UNFINISHED:
+            continue
+        with transaction.atomic():
+            # An answer that is being recorded in this moment comes first, and then this changes nothing.
+            ended = Generation.objects.filter(pk=pk, state=Generation.State.ASKED).update(
+                **_problem(job), finished_at=Now()
+            )
+            if ended:
+                _notify([pk])
+        concluded += ended
+    return concluded
+
+
+def _problem(job: Job | None) -> dict[str, str]:
+    """What became of a generation whose job ended so, for its row."""
+    if job is not None and job.state == State.CANCELLED:
+        return {
+            "state": Generation.State.CANCELLED,
+            "problem_slug": "generation-cancelled",
+            "problem_detail": "It was cancelled before it was answered. Ask again.",
+        }
+    # A job's message holds no user's text (`jobs.errors`).
+    why = (job.error_message or job.error_type) if job is not None else "Its job is gone."
+    return {
+        "state": Generation.State.FAILED,
+        "problem_slug": "generation-failed",
+        "problem_detail": f"It could not be answered: {why}"[:600],
+    }
+
+
+def _notify(generation_ids: Sequence[int]) -> None:
+    """Wake whoever waits for these, once the transaction has committed."""
+    with connection.cursor() as cursor:
+        for start in range(0, len(generation_ids), _NOTICES):
+            payload = ",".join(map(str, generation_ids[start : start + _NOTICES]))
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, payload])

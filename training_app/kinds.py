@@ -19,8 +19,15 @@ GENERATE = Kind(
     queue="model",
     handler="workers.generating.handle",
     batch_size=32,
-    gather_seconds=0.02,
+    gather_seconds=0.01,
     # Rows of one pass share the base model and the search's settings.
     batch_by="batch",
+    lease_seconds=120,
+)
+
+RECORD_DEFAULT_MODELS = Kind(
+    name="record_default_models",
+    queue="model",
+    handler="workers.recording.handle",
     lease_seconds=120,
 )

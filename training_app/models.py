@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from common.model_names import public_name
 from users_app.models import EndUser
 
 
@@ -20,6 +21,11 @@ class BaseModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}@{self.revision[:12]}"
+
+    @property
+    def public_name(self) -> str:
+        """By which clients call it."""
+        return public_name(self.name)
 
 
 class Adapter(models.Model):
@@ -81,7 +87,7 @@ class Adapter(models.Model):
 
 
 class Generation(models.Model):
-    """One asked-for output: what was asked, and once a worker has answered, how the answer came about."""
+    """One asked-for output or preview: what was asked, and once it has ended, how the answer came about."""
 
     class Family(models.TextChoices):
         NONE = "none"
@@ -89,19 +95,49 @@ class Generation(models.Model):
         PEFT = "peft"
         PEFT_RAG = "peft-rag"
 
+    class Kind(models.TextChoices):
+        ANSWER = "answer", "an output"
+        # As far as the prompt: nothing is generated.
+        PREVIEW = "preview", "a preview"
+
+    class State(models.TextChoices):
+        ASKED = "asked", "asked"
+        DONE = "done", "done"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    class Rating(models.TextChoices):
+        ACCEPTED = "accepted", "accepted"
+        CORRECTED = "corrected", "corrected"
+        REJECTED = "rejected", "rejected"
+
     end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="generations", db_index=False)
     task = models.CharField(max_length=100)
+    # The version that was asked for. Empty: the task stands in the catalogue, whose only version is meant.
+    task_version = models.CharField(max_length=64, blank=True, default="")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="generations")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.ANSWER)
+    state = models.CharField(max_length=10, choices=State, default=State.ASKED)
+    # What a client asked for: a family, or "auto". Empty where an evaluation run asks.
+    asked_method = models.CharField(max_length=20, blank=True, default="")
+    # The family that is used, and why it is this one.
     family = models.CharField(max_length=20, choices=Family)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    # The key by which a client asked. No foreign key: it says who it was after the key has gone, too.
+    api_key_id = models.BigIntegerField(null=True, blank=True)
     retriever = models.CharField(max_length=100, blank=True)
     encoder = models.ForeignKey("retrieval_app.Encoder", on_delete=models.PROTECT, null=True, blank=True)
     documents_wanted = models.PositiveIntegerField(default=0)
     adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, null=True, blank=True, related_name="generations")
     # Beams, token limits and whether rows may share a pass: what changes the output beside the prompt.
     parameters = models.JSONField()
+    # Recorded for the client alone: beam search draws nothing.
+    seed = models.BigIntegerField(null=True, blank=True)
     input = models.TextField()
     # The profile as of this question, in its order, repetitions included.
     profile_document_ids = ArrayField(models.BigIntegerField())
+    # How many these are, where `generation_selectors` has read the rest without them.
+    profile_size: int
     # Who asked: "run:12/345" is question 345 of evaluation run 12.
     origin = models.CharField(max_length=100, blank=True, db_index=True)
 
@@ -117,15 +153,33 @@ class Generation(models.Model):
     model_ms = models.FloatField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
+    # Why it failed or was cancelled, for the client: a problem's slug and words. They hold no user's text.
+    problem_slug = models.CharField(max_length=60, blank=True, default="")
+    problem_detail = models.CharField(max_length=600, blank=True, default="")
+
+    # What the client said of the answer, and by which id the document that it became stands in the profile.
+    rating = models.CharField(max_length=10, choices=Rating, blank=True, default="")
+    rated_at = models.DateTimeField(null=True, blank=True)
+    feedback_client_id = models.TextField(blank=True, default="")
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=Q(family__in=["none", "rag", "peft", "peft-rag"]), name="generation_family_is_known"
             ),
+            models.CheckConstraint(condition=Q(kind__in=["answer", "preview"]), name="generation_kind_is_known"),
             models.CheckConstraint(
-                condition=Q(finished_at__isnull=True) | Q(output__isnull=False, prompt__isnull=False),
-                name="generation_finished_has_output",
+                condition=Q(state="asked", finished_at__isnull=True, problem_slug="")
+                | Q(state="done", finished_at__isnull=False, problem_slug="", prompt__isnull=False)
+                & (Q(output__isnull=False) | Q(kind="preview"))
+                | Q(state__in=["failed", "cancelled"], finished_at__isnull=False) & ~Q(problem_slug=""),
+                name="generation_state_has_its_parts",
+            ),
+            models.CheckConstraint(
+                condition=Q(rating="", rated_at__isnull=True, feedback_client_id="")
+                | Q(rating__in=["accepted", "corrected"], rated_at__isnull=False, state="done", kind="answer")
+                | Q(rating="rejected", rated_at__isnull=False, state="done", kind="answer", feedback_client_id=""),
+                name="generation_rating_is_of_an_answer",
             ),
             models.CheckConstraint(
                 # A user without any document to train on is answered by the base model: M_u is M.
@@ -138,7 +192,16 @@ class Generation(models.Model):
                 name="generation_retriever_matches_family",
             ),
         ]
-        indexes = [models.Index(fields=["end_user", "created_at"], name="generation_by_end_user")]
+        indexes = [
+            models.Index(fields=["end_user", "created_at"], name="generation_by_end_user"),
+            # Of those that clients asked for: what has not ended, and when the rest did.
+            models.Index(fields=["id"], condition=Q(state="asked") & ~Q(asked_method=""), name="generation_under_way"),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(finished_at__isnull=False) & ~Q(asked_method=""),
+                name="generation_by_end",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"generation {self.pk}"

@@ -11,6 +11,11 @@ def adapter_prefix(*, identity: str, digest: str) -> str:
     return f"{ADAPTERS}/{identity[:2]}/{identity}/{digest}/"
 
 
+def versions_prefix(*, identity: str) -> str:
+    """All files of adapters of that identity, recorded or not."""
+    return f"{ADAPTERS}/{identity[:2]}/{identity}/"
+
+
 def checkpoint_prefix(*, identity: str) -> str:
     """All that is kept of trainings of that adapter while they are under way."""
     return f"{CHECKPOINTS}/{identity[:2]}/{identity}/"

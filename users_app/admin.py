@@ -1,10 +1,12 @@
 """Who, in the admin. Documents show what they are, never what is in them."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from common.admin import ReadOnlyAdmin
-from users_app.models import Document, EndUser, Membership, Workspace
+from users_app.api_key_admin import ApiKeyAdmin as ApiKeyAdmin
+from users_app.models import Document, EndUser, ErasureReceipt, Membership, Workspace, WorkspaceTask
 
 
 class MembershipInline(TabularInline):
@@ -28,6 +30,20 @@ class EndUserAdmin(ModelAdmin):
     list_select_related = ["workspace"]
     show_full_result_count = False
 
+    def has_delete_permission(self, request: HttpRequest, obj: EndUser | None = None) -> bool:
+        """Nobody: rows are not all that there is of a person. They are erased through the API, or by
+        `manage.py erase_end_user` (`users_app.erasure`).
+        """
+        return False
+
+
+@admin.register(ErasureReceipt)
+class ErasureReceiptAdmin(ReadOnlyAdmin):
+    list_display = ["id", "workspace", "scope", "removed", "requested_at", "finished_at"]
+    list_filter = ["scope", "workspace"]
+    list_select_related = ["workspace"]
+    fields = ["workspace", "scope", "removed", "requested_at", "finished_at"]
+
 
 @admin.register(Document)
 class DocumentAdmin(ReadOnlyAdmin):
@@ -36,3 +52,11 @@ class DocumentAdmin(ReadOnlyAdmin):
     search_fields = ["=id", "=end_user__external_id"]
     list_select_related = ["end_user"]
     fields = ["end_user", "task", "created_at"]
+
+
+@admin.register(WorkspaceTask)
+class WorkspaceTaskAdmin(ReadOnlyAdmin):
+    list_display = ["key", "number", "workspace", "created_by", "created_at"]
+    list_filter = ["workspace"]
+    search_fields = ["=key", "=version"]
+    list_select_related = ["workspace", "created_by"]

@@ -4,3 +4,20 @@ from django.apps import AppConfig
 class UsersAppConfig(AppConfig):
     name = "users_app"
     verbose_name = "Who"
+
+    def ready(self) -> None:
+        from common.api.idempotency import forget_old_records
+        from jobs import kinds, sweeps
+        from users_app import caches, erasers, exporting
+        from users_app.erasing import ERASER
+        from users_app.erasure_sweep import sweep_erasures
+        from users_app.exports import EXPORTER
+        from users_app.kinds import FINISH_ERASURE
+        from users_app.staging import forget_copied
+
+        kinds.register(FINISH_ERASURE)
+        sweeps.register(sweep_erasures)
+        sweeps.register(forget_old_records)
+        erasers.register(ERASER)
+        exporting.register(EXPORTER)
+        caches.register(forget_copied)

@@ -46,6 +46,50 @@ class Membership(models.Model):
         return f"{self.user} in {self.workspace}: {self.role}"
 
 
+class Scope(models.TextChoices):
+    """What an API key may be used for."""
+
+    PROFILES = "profiles", "profiles: end users and their documents"
+    GENERATE = "generate", "generate: generations, previews and feedback"
+    TRAIN = "train", "train: adapters"
+    READ = "read", "read: look at tasks, jobs, datasets, experiments and runs"
+    MANAGE = "manage", "manage: define tasks, erase and export users, start imports and experiments, cancel jobs"
+
+
+class ApiKey(models.Model):
+    """A program's way into one workspace. The key itself is shown once; a hash and its public beginning are kept."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100, help_text="What uses it, for people to tell keys apart.")
+    prefix = models.CharField(max_length=20, unique=True, editable=False)
+    secret_digest = models.BinaryField(max_length=32)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope))
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Its own rate limit; empty for the installation's."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Not accepted from then on; empty: no end.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Written at most once a minute.
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="api_key_is_named"),
+            models.CheckConstraint(
+                condition=Q(scopes__len__gt=0, scopes__contained_by=list(Scope.values)), name="api_key_scopes_are_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0),
+                name="api_key_rate_is_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
 class EndUser(models.Model):
     """A person whose profile personalizes outputs. The external id is the client's name for them."""
 
@@ -113,3 +157,60 @@ class ProfileEntry(models.Model):
 
     def __str__(self) -> str:
         return f"profile entry {self.pk}"
+
+
+class ErasureReceipt(models.Model):
+    """That something was erased, when, and how much; never whose it was (see `users_app.erasure`)."""
+
+    class Scope(models.TextChoices):
+        END_USER = "end_user", "an end user"
+        DOCUMENT = "document", "a document"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="erasures", db_index=False)
+    scope = models.CharField(max_length=20, choices=Scope)
+    # Kind of row to how many are gone; "objects" are files of the object store.
+    removed = models.JSONField()
+    # What is still to be deleted from the object store: prefixes, which name no person.
+    prefixes = ArrayField(models.TextField(), default=list, blank=True)
+    requested_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Null while files are left.
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(scope__in=["end_user", "document"]), name="erasure_scope_is_known"),
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True) | Q(prefixes=[]), name="erasure_finished_leaves_no_objects"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="erasure_by_workspace"),
+            models.Index(fields=["id"], condition=Q(finished_at__isnull=True), name="erasure_unfinished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure {self.pk}"
+
+
+class WorkspaceTask(models.Model):
+    """One version of a task of a workspace's own. It never changes; the one in force has the highest number."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="tasks", db_index=False)
+    key = models.CharField(max_length=100)
+    number = models.PositiveIntegerField()
+    # `lamp.tasks.Task.version`: what the definition says names it, so an earlier one may be in force again.
+    version = models.CharField(max_length=64)
+    # As `lamp.task_definitions` writes it.
+    definition = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "key", "number"], name="workspace_task_number_once"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="workspace_task_number_counts_from_one"),
+            models.CheckConstraint(condition=~Q(key=""), name="workspace_task_has_a_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}, version {self.number}"

@@ -1,10 +1,10 @@
 """Reads of who and what: always in one workspace, and a user's data only by saying whose."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from django.db.models import QuerySet
+from django.db.models import Count, Max, QuerySet
 
-from users_app.models import Document, EndUser, Membership, Workspace
+from users_app.models import Document, EndUser, ErasureReceipt, Membership, ProfileEntry, Workspace
 
 
 class UnknownWorkspace(LookupError):
@@ -52,19 +52,61 @@ def end_user_by_id(*, workspace: Workspace, end_user_id: int | None) -> EndUser 
     return None if end_user_id is None else end_users(workspace=workspace).filter(pk=end_user_id).first()
 
 
+def end_user_by_external_id(*, workspace: Workspace, external_id: str) -> EndUser | None:
+    """Return the end user of `workspace` whom the client calls so, None where there is none."""
+    return end_users(workspace=workspace).filter(external_id=external_id).first()
+
+
+def erasures_so_far() -> tuple[int | None, int]:
+    """The id of the newest receipt of an erasure, in whichever workspace, and how many there are.
+
+    One whose transaction took longer may have a lower id than one that was seen already: then the number tells.
+    """
+    seen = ErasureReceipt.objects.aggregate(newest=Max("pk"), number=Count("pk"))
+    return seen["newest"], seen["number"]
+
+
+def erasures(*, workspace: Workspace) -> QuerySet[ErasureReceipt]:
+    """The receipts of one workspace's erasures."""
+    return ErasureReceipt.objects.filter(workspace=workspace)
+
+
 def role_of(*, workspace: Workspace, user_id: int) -> str | None:
     """Return the role that a member of staff has in `workspace`, None for a stranger."""
     return Membership.objects.filter(workspace=workspace, user_id=user_id).values_list("role", flat=True).first()
 
 
 def end_users(*, workspace: Workspace) -> QuerySet[EndUser]:
-    """All end users of one workspace."""
-    return EndUser.objects.filter(workspace=workspace)
+    """All end users of one workspace, each of which knows it without another query."""
+    return workspace.end_users.all()
 
 
 def documents_of(*, workspace: Workspace, end_user: EndUser, task: str) -> QuerySet[Document]:
     """Every document ever stored of one end user for one task, whether in a live profile or in a snapshot."""
     return Document.objects.filter(end_user=end_user, end_user__workspace=workspace, task=task)
+
+
+def lock_end_users(*, workspace: Workspace, end_user_ids: Collection[int]) -> None:
+    """Let nobody change these end users' profiles or erase them until the transaction ends.
+
+    Whoever locks end users locks them before anything of theirs, by their ids in order, so that none waits for another
+    in a circle. Raises `EndUser.DoesNotExist` where one is gone, or of another workspace.
+    """
+    held = EndUser.objects.select_for_update(no_key=True).filter(workspace=workspace, pk__in=end_user_ids)
+    if len(held.order_by("pk").values_list("pk", flat=True)) != len(set(end_user_ids)):
+        raise EndUser.DoesNotExist
+
+
+def document_counts(*, workspace: Workspace, end_user: EndUser) -> dict[str, int]:
+    """How many documents stand in the live profile, by task; tasks without one are left out."""
+    counted = profile_entries(workspace=workspace, end_user=end_user).order_by("task").values_list("task")
+    return dict(counted.annotate(count=Count("pk")))
+
+
+def profile_entries(*, workspace: Workspace, end_user: EndUser) -> QuerySet[ProfileEntry]:
+    """The live profile of one end user, of every task; each entry comes with its document."""
+    entries = ProfileEntry.objects.filter(end_user=end_user, end_user__workspace=workspace, removed_at__isnull=True)
+    return entries.select_related("document")
 
 
 def visible_documents(*, workspace: Workspace, end_user: EndUser, task: str) -> list[Document]:

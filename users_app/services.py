@@ -24,8 +24,12 @@ def set_role(*, workspace: Workspace, user_id: int, role: str) -> Membership:
 
 def ensure_end_user(*, workspace: Workspace, external_id: str) -> EndUser:
     """Return the end user the client calls `external_id`, made if need be."""
-    end_user, _ = EndUser.objects.get_or_create(workspace=workspace, external_id=external_id)
-    return end_user
+    return put_end_user(workspace=workspace, external_id=external_id)[0]
+
+
+def put_end_user(*, workspace: Workspace, external_id: str) -> tuple[EndUser, bool]:
+    """Return the end user the client calls `external_id`, and whether they were made just now."""
+    return EndUser.objects.get_or_create(workspace=workspace, external_id=external_id)
 
 
 @transaction.atomic
@@ -34,7 +38,8 @@ def put_document(
 ) -> ProfileEntry:
     """Let `client_id` stand for `fields` in the live profile: a new entry, the same one, or a replaced one.
 
-    Content is immutable: changed fields are another document, and the entry of the old one is marked removed.
+    Content is immutable: changed fields are another document, and the entry of the old one is marked removed. No
+    listener hears of it (`users_app.profiles.put_documents` tells them): whoever calls this embeds by themselves.
     """
     # One writer a profile at a time, so that positions and the live entry of a client id stay unique.
     EndUser.objects.select_for_update().get(pk=end_user.pk, workspace=workspace)

@@ -113,6 +113,11 @@ class StagedDocuments:
 _copied_id = lru_cache(maxsize=100)(text_value)
 
 
+def forget_copied() -> None:
+    """Let go of the external ids that this process has copied last."""
+    _copied_id.cache_clear()
+
+
 @lru_cache(maxsize=20_000, typed=True)
 def _copied_date(date: str | int | None) -> str:
     key = document_date_key({"date": date})

@@ -13,6 +13,7 @@ from common.objects import ObjectMissing, get_store
 from jobs.errors import Permanent
 from training_app.adapters import withdraw_adapter
 from training_app.models import Adapter
+from users_app import caches
 from workers.adapter_memory import AdapterMemory, CacheMetrics, Wanted
 from workers.engine.adapter_files import AdapterRefused, folder_digest, read_peft_folder
 from workers.engine.adapters import AdapterWeights
@@ -79,6 +80,13 @@ class AdapterCache:
         """Begin to load them in this order, beside whatever is computed meanwhile."""
         self._memory.load_ahead(source.wanted() for source in sources)
 
+    def forget_gone(self) -> None:
+        """Let go of the adapters that no usable row stands for any more."""
+        held = self._memory.held()
+        standing = Adapter.objects.filter(identity__in={identity for identity, _ in held}, withdrawn_at__isnull=True)
+        known = set(standing.values_list("identity", "content_digest"))
+        self._memory.forget(key for key in held if key not in known)
+
     def snapshot(self) -> CacheMetrics:
         """What is held, and what happened so far."""
         return self._memory.snapshot()
@@ -128,3 +136,4 @@ def _withdrawing(adapter: Adapter) -> Iterator[None]:
 
 
 adapter_cache = AdapterCache(max_bytes=settings.ADAPTER_CACHE_BYTES)
+caches.register(adapter_cache.forget_gone)

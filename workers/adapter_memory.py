@@ -113,6 +113,19 @@ class AdapterMemory:
                 kept.users -= 1
                 self._make_room()
 
+    def held(self) -> list[Key]:
+        """Of what is held or on its way."""
+        with self._lock:
+            return list(self._kept)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Let go of these at once. Who is using one has it to the end; one on its way is not kept when it comes."""
+        with self._lock:
+            for key in keys:
+                kept = self._kept.get(key)
+                if kept is not None:
+                    self._forget(key, kept)
+
     def snapshot(self) -> CacheMetrics:
         with self._lock:
             return CacheMetrics(
@@ -136,7 +149,8 @@ class AdapterMemory:
             kept.adapter.set_exception(problem)
             return
         with self._lock:
-            self._bytes += adapter.nbytes - kept.bytes
+            if self._kept.get(wanted.key) is kept:
+                self._bytes += adapter.nbytes - kept.bytes
             kept.bytes = adapter.nbytes
             self._bytes_loaded += adapter.nbytes
             self._load_seconds += time.perf_counter() - begun

@@ -1,25 +1,30 @@
 """The job that answers: retrieves from the user's profile, builds the prompt, generates with their adapter or none.
 
-Many users' generations share one pass of the base model; each is finished on its own.
+Many users' generations share one pass of the base model; each is finished on its own. A preview ends with its prompt.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.batches import ClaimedJob
-from lamp.catalogue import get_task
+from jobs.batches import ClaimedJob, Permanent
+from lamp.catalogue import UnknownTask
 from lamp.queries import query_of
+from lamp.tasks import Task
 from retrieval_app.prompts import build_prompt
-from retrieval_app.services import DENSE, Retrieved, retrieve
+from retrieval_app.services import DENSE, NotEmbedded, Retrieved, retrieve
 from training_app.generations import Answer, record_answer
 from training_app.models import Generation
-from users_app.selectors import snapshot_documents
+from users_app.models import Document
+from users_app.selectors import UnknownDocuments, documents_of, snapshot_documents
+from users_app.tasks import task_of, task_version_of
 from workers import loaded
 from workers.adapter_cache import StoredAdapter, adapter_cache
+from workers.embedding import embed_missing
 from workers.engine.base_model import BaseModel
 from workers.engine.encoder import encode
 from workers.engine.generation import Answered, GenerationRow
@@ -52,7 +57,7 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
                     continue
             job.check()
             base = base or loaded.base_model(generation.base_model, dtype=generation.parameters["dtype"])
-            record = generation.adapter
+            record = None if generation.kind == Generation.Kind.PREVIEW else generation.adapter
             adapter = None if record is None else adapter_cache.source(record, base=base)
             asked.append(_Row(job, generation, adapter))
     if base is None:
@@ -64,7 +69,10 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
         with row.job.isolated():
             row.job.check()
             _build_prompt(row, base)
-            rows.append(row)
+            if row.generation.kind == Generation.Kind.PREVIEW:
+                _finish_preview(row, base)
+            else:
+                rows.append(row)
     if rows:
         _answer(rows)
 
@@ -72,7 +80,7 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
 def _unanswered(jobs: Sequence[ClaimedJob]) -> dict[int, Generation]:
     return (
         Generation.objects.select_related("end_user__workspace", "base_model", "encoder", "adapter")
-        .filter(finished_at__isnull=True)
+        .exclude(state=Generation.State.DONE)
         .in_bulk([job.payload["generation_id"] for job in jobs])
     )
 
@@ -83,10 +91,11 @@ def _build_prompt(row: _Row, base: BaseModel) -> None:
     if not generation.retriever:
         return
     begun = time.perf_counter()
-    row.retrieved = _retrieve(generation)
+    task = _task_of(generation)
+    row.retrieved = _retrieve(generation, task)
     if row.retrieved:
         row.prompt = build_prompt(
-            get_task(generation.task),
+            task,
             generation.input,
             [one.document.fields for one in row.retrieved],
             tokenizer=base.tokenizer,
@@ -95,17 +104,23 @@ def _build_prompt(row: _Row, base: BaseModel) -> None:
     row.retrieval_ms = (time.perf_counter() - begun) * 1000
 
 
-def _retrieve(generation: Generation) -> list[Retrieved]:
-    task = get_task(generation.task)
+def _task_of(generation: Generation) -> Task:
+    workspace, key = generation.end_user.workspace, generation.task
+    try:
+        if generation.task_version:
+            return task_version_of(workspace=workspace, key=key, version=generation.task_version)
+        return task_of(workspace=workspace, key=key)
+    except UnknownTask:
+        raise Permanent("This worker's task catalogue is not the one this was asked from: update it.") from None
+
+
+def _retrieve(generation: Generation, task: Task) -> list[Retrieved]:
     workspace = generation.end_user.workspace
     query = query_of(task, generation.input)
-    documents = snapshot_documents(
-        workspace=workspace,
-        end_user=generation.end_user,
-        task=task.key,
-        document_ids=generation.profile_document_ids,
-    )
-    return retrieve(
+    documents = _documents(generation)
+    vector = _query_vector(generation, query)
+    best = partial(
+        retrieve,
         workspace=workspace,
         end_user=generation.end_user,
         task=task.key,
@@ -114,8 +129,30 @@ def _retrieve(generation: Generation) -> list[Retrieved]:
         query=query,
         count=generation.documents_wanted,
         encoder=generation.encoder,
-        query_vector=_query_vector(generation, query),
+        query_vector=vector,
     )
+    try:
+        return best()
+    except NotEmbedded:
+        assert generation.encoder is not None
+        # Documents that came a moment ago: the job that embeds them may not have run yet.
+        among = {document.pk for document in documents}
+        embed_missing(end_user=generation.end_user, task=task, encoder=generation.encoder, among=among)
+        return best()
+
+
+def _documents(generation: Generation) -> list[Document]:
+    """The profile as of the question. What has been deleted since is missing where a client asked."""
+    end_user, ids = generation.end_user, generation.profile_document_ids
+    try:
+        return snapshot_documents(
+            workspace=end_user.workspace, end_user=end_user, task=generation.task, document_ids=ids
+        )
+    except UnknownDocuments:
+        if not generation.asked_method:
+            raise
+    left = documents_of(workspace=end_user.workspace, end_user=end_user, task=generation.task).in_bulk(ids)
+    return [left[document_id] for document_id in ids if document_id in left]
 
 
 def _query_vector(generation: Generation, query: str) -> NDArray[np.float32] | None:
@@ -144,17 +181,43 @@ def _answer(rows: Sequence[_Row]) -> None:
 def _finish(row: _Row, answered: Answered) -> None:
     with row.job.isolated():
         made = answered.result()
-        answer = Answer(
-            prompt=row.prompt,
+        _record(
+            row,
             output=made.text,
-            retrieved_document_ids=[one.document.pk for one in row.retrieved],
-            retrieved_scores=[one.score for one in row.retrieved],
             sequence_score=made.score,
             input_tokens=made.input_tokens,
             output_tokens=made.output_tokens,
-            retrieval_ms=row.retrieval_ms,
             adapter_ms=answered.adapter_seconds * 1000,
             model_ms=answered.model_seconds * 1000,
         )
-        with row.job.finishing():
-            record_answer(generation=row.generation, answer=answer)
+
+
+def _finish_preview(row: _Row, base: BaseModel) -> None:
+    tokens = len(base.tokenizer.encode(row.prompt))
+    _record(row, output=None, input_tokens=min(tokens, row.generation.parameters["max_input_tokens"]))
+
+
+def _record(
+    row: _Row,
+    *,
+    output: str | None,
+    input_tokens: int,
+    output_tokens: int | None = None,
+    sequence_score: float | None = None,
+    adapter_ms: float = 0.0,
+    model_ms: float = 0.0,
+) -> None:
+    answer = Answer(
+        prompt=row.prompt,
+        output=output,
+        retrieved_document_ids=[one.document.pk for one in row.retrieved],
+        retrieved_scores=[one.score for one in row.retrieved],
+        sequence_score=sequence_score,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        retrieval_ms=row.retrieval_ms,
+        adapter_ms=adapter_ms,
+        model_ms=model_ms,
+    )
+    with row.job.finishing():
+        record_answer(generation=row.generation, answer=answer)

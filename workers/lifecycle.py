@@ -13,12 +13,16 @@ from jobs import bells, nodes
 from jobs.hearing import hearing_of
 from jobs.heart import heart
 from jobs.sweeper import Sweeper
+from workers.forgetting import forgetting
 
 
 def connect() -> None:
     """Listen to Celery's signals; outside a worker or beat none of them is ever sent."""
     signals.worker_init.connect(_name_worker, dispatch_uid="jobs.name_worker")
     signals.worker_ready.connect(_start_heart, dispatch_uid="jobs.start_heart")
+    # A pool without processes of its own works in the main one.
+    signals.worker_ready.connect(_start_forgetting, dispatch_uid="workers.start_forgetting")
+    signals.worker_process_init.connect(_start_forgetting, dispatch_uid="workers.start_forgetting_in_pool")
     signals.worker_shutting_down.connect(_stop_gently, dispatch_uid="jobs.stop_gently")
     signals.worker_shutdown.connect(_say_goodbye, dispatch_uid="jobs.say_goodbye")
     signals.beat_init.connect(_start_sweeper, dispatch_uid="jobs.start_sweeper")
@@ -48,6 +52,10 @@ def _start_heart(sender: Any, **_: Any) -> None:
     hearing = hearing_of(queues, busy=lambda: len(state.reserved_requests) > 0)
     signals.task_received.connect(lambda **_: hearing.heard(), weak=False, dispatch_uid="jobs.hear")
     heart.serve(node, on_first_beat=lambda: bells.ring_waiting(queues), hearing=hearing)
+
+
+def _start_forgetting(**_: Any) -> None:
+    forgetting.start()
 
 
 def _stop_gently(**_: Any) -> None:

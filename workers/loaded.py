@@ -9,7 +9,9 @@ from django.conf import settings
 from retrieval_app.models import Encoder as EncoderRecord
 from retrieval_app.services import ensure_encoder
 from training_app.adapters import ensure_base_model
+from training_app.models import Adapter
 from training_app.models import BaseModel as BaseModelRecord
+from users_app import caches
 from workers.engine.base_model import BaseModel, BaseModels
 from workers.engine.encoder import Encoder, load_encoder
 from workers.engine.generation import Generator
@@ -27,11 +29,6 @@ _base_models = BaseModels(limit=_KEPT)
 _generators: OrderedDict[tuple[int, str], Generator] = OrderedDict()
 _encoders: dict[tuple[str, str], Encoder] = {}
 _lock = Lock()
-
-
-def default_dtype() -> str:
-    """The precision in which this installation runs base models unless told otherwise."""
-    return "float32" if settings.MODEL_DEVICE == "cpu" else "bfloat16"
 
 
 def base_model(record: BaseModelRecord, *, dtype: str) -> BaseModel:
@@ -64,6 +61,22 @@ def generator(record: BaseModelRecord, *, dtype: str) -> Generator:
         while len(_generators) > _KEPT:
             _generators.popitem(last=False)
         return kept
+
+
+def forget_gone_adapters() -> None:
+    """Empty the slots of adapters that no usable row stands for any more."""
+    with _lock:
+        generators = list(_generators.values())
+    for one in generators:
+        held = one.digests()
+        standing = Adapter.objects.filter(content_digest__in=held, withdrawn_at__isnull=True)
+        known = set(standing.values_list("content_digest", flat=True))
+        gone = [digest for digest in held if digest not in known]
+        if gone:
+            one.forget(gone)
+
+
+caches.register(forget_gone_adapters)
 
 
 def encoder(record: EncoderRecord) -> Encoder:

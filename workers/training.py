@@ -18,9 +18,10 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from common.objects import ObjectStore, ObjectStoreError, get_store
 from jobs import errors
-from jobs.batches import Batch, ClaimedJob, Permanent, WorkerStopping
+from jobs.batches import Batch, ClaimedJob, ClaimLost, JobCancelled, Permanent, WorkerStopping
 from jobs.connections import freshen_connection
 from jobs.heart import heart
+from jobs.selectors import is_to_be_cancelled
 from training_app.adapters import SourcesGone, TrainedFacts, record_adapter, slot_rank, sources_stand
 from training_app.models import BaseModel
 from training_app.object_keys import adapter_prefix
@@ -203,9 +204,18 @@ class _SharedTraining:
                 # It would again: everything that decides it is named by the adapter's identity.
                 raise Permanent(str(diverged)) from None
             facts = _store(trained, order, self._trainer.base)
-            with order.job.finishing(result={"trained": True, "seconds": round(trained.seconds, 3)}):
+            with (
+                _unless_erased(order, facts),
+                order.job.finishing(result={"trained": True, "seconds": round(trained.seconds, 3)}) as result,
+            ):
                 try:
-                    record_adapter(end_user=order.end_user, plan=order.plan, facts=facts)
+                    adapter = record_adapter(end_user=order.end_user, plan=order.plan, facts=facts)
+                    # Looked at while the end user is held: whoever erases what it saw has cancelled it by now, or
+                    # finds the adapter.
+                    if is_to_be_cancelled(order.job.id):
+                        _delete(facts.object_prefix)
+                        raise JobCancelled(f"job {order.job.id} was cancelled")
+                    result["adapter_id"] = adapter.pk
                 except SourcesGone as gone:
                     _delete(facts.object_prefix)
                     raise Permanent(str(gone)) from None
@@ -262,6 +272,18 @@ def _concerning(job: ClaimedJob, *, looked_after: bool = True) -> Iterator[None]
         connection.close()
         if not looked_after:
             heart.release([job])
+
+
+@contextmanager
+def _unless_erased(order: Order, facts: TrainedFacts) -> Iterator[None]:
+    """Delete the files where the claim is lost because the end user was erased, and the job's row with them."""
+    try:
+        yield
+    except ClaimLost:
+        # Any other loss means that another worker has the job, which may have stored the same files.
+        if not sources_stand(end_user=order.end_user, task=order.plan.task, document_ids=order.plan.document_ids):
+            _delete(facts.object_prefix)
+        raise
 
 
 def _delete(prefix: str) -> None:

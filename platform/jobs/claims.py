@@ -75,9 +75,7 @@ _CLAIM_MORE: Final = f"""
 
 _WAITING: Final = f"""
     WITH head AS MATERIALIZED (SELECT batch_key FROM jobs_job WHERE {_AVAILABLE} ORDER BY {_ORDER} LIMIT 1)
-    SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(available_at)), 0)
-      FROM (SELECT available_at FROM jobs_job WHERE {{same}}
-             ORDER BY {_ORDER} LIMIT %(enough)s) AS w
+    SELECT count(*) FROM (SELECT id FROM jobs_job WHERE {{same}} ORDER BY {_ORDER} LIMIT %(enough)s) AS w
 """  # noqa: S608
 
 _KINDS_WAITING: Final = """
@@ -212,13 +210,12 @@ def _take(sql: str, kind: Kind, values: dict[str, Any]) -> list[Taken]:
     ]
 
 
-def waiting(kind: Kind) -> tuple[int, float]:
-    """How many jobs, up to a full batch, could be claimed together now, and for how many seconds the oldest waits."""
+def waiting(kind: Kind) -> int:
+    """How many jobs, up to a full batch, could be claimed together now."""
     sql = _WAITING.format(same=_SAME_KEY if kind.batch_by else _AVAILABLE)
     with _following_the_index() as cursor:
         cursor.execute(sql, {"kind": kind.name, "enough": kind.batch_size})
-        count, age = cursor.fetchone()
-    return int(count), float(age)
+        return int(cursor.fetchone()[0])
 
 
 def kinds_waiting(kind_names: Sequence[str]) -> list[str]:

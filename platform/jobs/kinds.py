@@ -29,8 +29,8 @@ class UnknownKind(LookupError):
 class Kind:
     """What is known of all jobs of one name.
 
-    A claim takes up to `batch_size` jobs; with `batch_by` they share the value of that payload key. While fewer than
-    a full batch wait, it waits until the oldest has waited `gather_seconds`. A claim that was not extended for
+    A claim takes up to `batch_size` jobs; with `batch_by` they share the value of that payload key. While fewer wait
+    than the process's last batch had, it is put off for up to `gather_seconds`. A claim that was not extended for
     `lease_seconds` is taken back.
     """
 

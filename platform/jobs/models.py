@@ -133,6 +133,7 @@ class Job(models.Model):
             # By id, not by lease: a heartbeat then touches no index.
             models.Index("id", name="job_running", condition=Q(state=State.RUNNING)),
             models.Index("origin", "state", name="job_of_origin", condition=~Q(origin="")),
+            models.Index("workspace_id", "id", name="job_of_workspace", condition=Q(workspace_id__isnull=False)),
             models.Index("finished_at", name="job_finished", condition=Q(finished_at__isnull=False)),
         ]  # fmt: skip
 

@@ -14,7 +14,10 @@ from jobs.kinds import Kind
 
 logger = logging.getLogger(__name__)
 
-_GATHER_STEP_SECONDS: Final = 0.02
+_GATHER_STEP_SECONDS: Final = 0.004
+
+# How many jobs the last batch of each kind had in this process.
+_last_sizes: dict[str, int] = {}
 
 
 def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
@@ -50,19 +53,30 @@ def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
 
 
 def claim_batch(kind: Kind) -> Batch:
-    """The next batch of `kind`, after the gather window where fewer than a full batch wait."""
-    if kind.batch_size > 1 and kind.gather_seconds > 0:
-        _gather(kind)
+    """The next batch of `kind`, after the gather window where fewer wait than came together the last time."""
+    expected = _last_sizes.get(kind.name, 1)
+    if expected > 1 and kind.gather_seconds > 0:
+        _gather(kind, expected)
     jobs = [ClaimedJob(taken, kind) for taken in claims.claim(kind, worker_id=heart.worker_id)]
+    if jobs:
+        _last_sizes[kind.name] = len(jobs)
     heart.hold(jobs)
     return Batch(kind, jobs)
 
 
-def _gather(kind: Kind) -> None:
+def _gather(kind: Kind, expected: int) -> None:
+    """Wait until so many wait, for the gather window at most.
+
+    Who comes alone, time after time, is not kept waiting for company. Where many ask, they pile up behind the first
+    one's batch anyway, and from then on those who were answered together and ask again are waited for. The window
+    begins here, not with the oldest job: one that came too late for the last batch would else go alone, and the others
+    behind it, again and again.
+    """
+    until = time.monotonic() + kind.gather_seconds
     while not heart.stopping:
-        count, age = claims.waiting(kind)
-        left = kind.gather_seconds - age
-        if count == 0 or count >= kind.batch_size or left <= 0:
+        count = claims.waiting(kind)
+        left = until - time.monotonic()
+        if count == 0 or count >= expected or left <= 0:
             return
         time.sleep(min(left, _GATHER_STEP_SECONDS))
 

@@ -12,6 +12,11 @@ from jobs.clock import ClockTimestamp
 from jobs.models import UNFINISHED, Job, State, Worker
 
 
+def is_to_be_cancelled(job_id: int) -> bool:
+    """Whether somebody asked that this job end, as the database says in this moment."""
+    return Job.objects.filter(pk=job_id, cancel_requested=True).exists()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """How many jobs stand in each state, and the sums of the running ones' own progress."""

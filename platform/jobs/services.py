@@ -77,7 +77,8 @@ def enqueue_many(specs: Iterable[JobSpec]) -> list[int]:
     made: list[int] = []
     names: set[str] = set()
     remaining = iter(specs)
-    with transaction.atomic():
+    # Nothing is caught within, so whoever's transaction this is in needs no way back to its beginning.
+    with transaction.atomic(savepoint=False):
         while chunk := list(islice(remaining, _CHUNK)):
             made += _insert(chunk)
             names.update(spec.kind for spec in chunk)

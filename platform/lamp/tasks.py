@@ -1,4 +1,4 @@
-"""The forms of which a task is made: what an entry of the catalogue, or one day a workspace's own row, may say.
+"""The forms of which a task is made: what an entry of the catalogue, or a workspace's own row, may say.
 
 Every form is immutable plain data over templates that cannot run code, so that a task can be stored, compared and
 named by a digest.
@@ -129,6 +129,9 @@ class Completion:
 # --- A task ----------------------------------------------------------------------------------------------------------
 
 
+_NUMBER = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", re.ASCII)
+
+
 @dataclass(frozen=True)
 class Rating:
     """The scale of a rating task, and the profile field that holds a number on it."""
@@ -137,6 +140,14 @@ class Rating:
     lowest: int
     highest: int
 
+    def holds(self, value: object) -> bool:
+        """Whether `value` (a number, or a string that writes one in digits) lies on the scale."""
+        if isinstance(value, str):
+            return _NUMBER.fullmatch(value) is not None and self.lowest <= float(value) <= self.highest
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            return bool(self.lowest <= value <= self.highest)
+        return False
+
 
 class FieldProblem(NamedTuple):
     """What is wrong with one field of a profile entry; never holds the field's value."""
@@ -144,9 +155,6 @@ class FieldProblem(NamedTuple):
     field: str
     message: str
     remedy: str
-
-
-_NUMBER = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -258,7 +266,7 @@ class Task:
                 problems.append(
                     FieldProblem(
                         name,
-                        f"is {_json_type(values[name])}, not a text",
+                        f"is {json_type(values[name])}, not a text",
                         "write a string, empty where there is no text",
                     )
                 )
@@ -266,13 +274,7 @@ class Task:
 
     def rates(self, value: object) -> bool:
         """Whether `value` (a number, or a string that writes one in digits) lies on the task's scale."""
-        if self.rating is None:
-            return False
-        if isinstance(value, str):
-            return _NUMBER.fullmatch(value) is not None and self.rating.lowest <= float(value) <= self.rating.highest
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            return bool(self.rating.lowest <= value <= self.rating.highest)
-        return False
+        return self.rating is not None and self.rating.holds(value)
 
 
 def _described(value: Any) -> Any:
@@ -288,11 +290,14 @@ def _described(value: Any) -> Any:
     return value
 
 
-def _json_type(value: object) -> str:
+def json_type(value: object) -> str:
+    """What `value` is in JSON, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float | Decimal):
         return "a number"
+    if isinstance(value, str):
+        return "a text"
     return "a list" if isinstance(value, list | tuple) else "an object"

@@ -70,6 +70,16 @@ class Template:
             parts.append(literal)
         return "".join(parts)
 
+    def without(self, name: str) -> "Template":
+        """The template with the places of the field `name` left empty.
+
+        >>> Template('"{title}" is the title for "{text}"').without("text").source
+        '"{title}" is the title for ""'
+        """
+        places = ["" if field == name else f"{{{field}}}" for field in self.fields]
+        texts = [literal.replace("{", "{{").replace("}", "}}") for literal in self.literals]
+        return Template(texts[0] + "".join(place + text for place, text in zip(places, texts[1:], strict=True)))
+
 
 def field_text(values: Mapping[str, object], name: str) -> str:
     """A field's value as it stands in texts: a string as it is, a number as Python writes it.

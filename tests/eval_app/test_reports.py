@@ -42,6 +42,13 @@ class TestScoring:
         run = answered_run(dev, BETTER)
         assert run_scores(run=run).values == run.metrics
 
+    def test_a_run_of_which_everybody_was_erased_ends_with_nothing_measured(self, dev):
+        run = answered_run(dev, BETTER)
+        Prediction.objects.all().delete()
+        score_run(run=run)
+        run.refresh_from_db()
+        assert (run.state, run.metrics) == ("done", {})
+
     def test_a_split_without_golds_is_predicted_and_not_scored(self, alice, bob):
         unknown = [Asked(one.end_user, one.input, None, one.documents) for one in questions_of(alice, bob)]
         run = answered_run(split_of(unknown, split="test"), BETTER)

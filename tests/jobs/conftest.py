@@ -69,6 +69,7 @@ def kind_of():
     yield make
     for name in made:
         kinds._kinds.pop(name)
+        runner._last_sizes.pop(name, None)
         handlers.OWN.pop(name)
 
 

@@ -112,8 +112,25 @@ def test_a_hundred_thousand_jobs_are_stored_in_seconds_and_claims_stay_fast(kind
     assert median_seconds_of_claims(keyed) < 0.05
 
 
-def test_a_batch_gathers_for_a_short_while(kind_of):
-    kind = kind_of(finish_all, batch_size=4, gather_seconds=3.0)
+def came_together(kind, number):
+    """The last batch had so many."""
+    for _ in range(number):
+        put(kind)
+    assert len(run_once(kind)) == number
+
+
+def test_who_comes_alone_is_not_kept_waiting(kind_of):
+    kind = kind_of(finish_all, batch_size=4, gather_seconds=5.0)
+    began = time.monotonic()
+    for _ in range(2):
+        put(kind)
+        assert len(run_once(kind)) == 1
+    assert time.monotonic() - began < 2
+
+
+def test_as_many_as_came_together_are_waited_for_a_short_while(kind_of):
+    kind = kind_of(finish_all, batch_size=8, gather_seconds=3.0)
+    came_together(kind, 4)
     put(kind)
 
     def more():
@@ -136,9 +153,11 @@ def test_a_full_batch_is_not_waited_for(kind_of):
     assert time.monotonic() - began < 1
 
 
-def test_the_window_is_counted_from_the_oldest_job(kind_of):
+def test_one_that_has_waited_for_long_is_kept_for_no_more_than_the_window(kind_of):
     kind = kind_of(finish_all, batch_size=2, gather_seconds=0.5)
+    came_together(kind, 2)
     put(kind)
+    time.sleep(0.6)
     began = time.monotonic()
     assert len(run_once(kind)) == 1
     assert 0.3 < time.monotonic() - began < 2

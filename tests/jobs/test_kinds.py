@@ -55,6 +55,16 @@ def test_a_listener_that_fails_does_not_keep_the_others(monkeypatch, caplog):
     assert "alice" not in caplog.text
 
 
+def test_a_listener_for_many_hears_of_all_that_ended_together_at_once(monkeypatch):
+    heard = []
+    monkeypatch.setattr(origins, "_listeners_of_many", {})
+    origins.register_for_many("many", heard.append)
+    origins.tell(["many:2", "many:1", "many:2", "nobody:3"])
+    assert heard == [["many:1", "many:2"]]
+    with pytest.raises(ValueError, match="twice"):
+        origins.register("many", print)
+
+
 @pytest.mark.parametrize("prefix", ["", "run:"])
 def test_an_odd_prefix_is_refused(prefix):
     with pytest.raises(ValueError):

@@ -48,3 +48,9 @@ def test_only_texts_and_numbers_can_be_filled_in(value):
 def test_filling_is_joining(before, value, after):
     literal = (before.replace("{", "{{").replace("}", "}}"), after.replace("{", "{{").replace("}", "}}"))
     assert Template(literal[0] + "{a}" + literal[1]).fill({"a": value}) == before + value + after
+
+
+def test_the_places_of_a_field_can_be_left_empty():
+    emptied = Template("{{{a}}}{b} }}and{{ {a}").without("a")
+    assert emptied == Template("{{}}{b} }}and{{ ")
+    assert emptied.fill({"b": "x"}) == "{}x }and{ "

@@ -44,6 +44,7 @@ def test_a_job_holds_ids_and_settings_and_no_text(alice):
     job = jobs().get()
     assert job.payload == {
         "task": "LaMP-7",
+        "task_version": plan.task_version,
         "base_model_id": a_base_model().pk,
         "dtype": "float32",
         "exact": False,

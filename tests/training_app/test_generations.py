@@ -113,7 +113,11 @@ def test_two_finishers_of_one_origin_are_a_mistake(gathered):
         ({"retriever": "bm25"}, "generation_retriever_matches_family"),
         ({"family": "rag"}, "generation_retriever_matches_family"),
         ({"family": "peft-rag"}, "generation_retriever_matches_family"),
-        ({"finished_at": "2024-01-01T00:00Z"}, "generation_finished_has_output"),
+        ({"kind": "magic"}, "generation_kind_is_known"),
+        ({"finished_at": "2024-01-01T00:00Z"}, "generation_state_has_its_parts"),
+        ({"state": "done", "finished_at": "2024-01-01T00:00Z"}, "generation_state_has_its_parts"),
+        ({"state": "failed", "finished_at": "2024-01-01T00:00Z"}, "generation_state_has_its_parts"),
+        ({"rating": "accepted", "rated_at": "2024-01-01T00:00Z"}, "generation_rating_is_of_an_answer"),
     ],
     ids=lambda value: str(value),
 )

@@ -179,3 +179,34 @@ def test_many_threads_never_break_the_count_of_bytes(store):
     found = memory.snapshot()
     assert 0 < found.bytes_held <= 55
     assert found.bytes_held == sum(kept.bytes for kept in memory._kept.values())
+
+
+class TestForgetting:
+    def test_takes_out_what_is_named_and_leaves_the_rest(self, memory, store):
+        for name in "ab":
+            use(memory, store.wanted(name))
+        memory.forget([("a", "v1"), ("never seen", "v1")])
+        assert memory.held() == [("b", "v1")]
+        assert memory.snapshot().bytes_held == 10
+
+    def test_leaves_whoever_uses_it_with_it(self, memory, store):
+        with memory.use(store.wanted("a")) as adapter:
+            memory.forget([("a", "v1")])
+            assert adapter.digest == "a-v1"
+        assert memory.held() == []
+        assert memory.snapshot().bytes_held == 0
+
+    def test_keeps_nothing_that_was_on_its_way(self, memory):
+        may_come = threading.Event()
+
+        def load() -> PackedAdapter:
+            may_come.wait(PATIENCE)
+            return packed("a-v1", 15)
+
+        wanted = Wanted(key=("a", "v1"), size=10, load=load)
+        memory.load_ahead([wanted])
+        memory.forget([wanted.key])
+        may_come.set()
+        memory._pool.shutdown(wait=True)
+        assert memory.held() == []
+        assert memory.snapshot().bytes_held == 0

@@ -4,10 +4,11 @@ import pytest
 from jobs.models import Job
 from lamp.catalogue import get_task
 from lamp.queries import document_text
-from retrieval_app.models import Embedding
+from retrieval_app.models import Embedding, Encoder
 from retrieval_app.services import ensure_encoder, request_embeddings
 from tests.eval_app.stored import small_encoder
 from tests.people import TWEETS, give, person, tweets_of
+from users_app.profiles import NewDocument, put_documents
 from workers import loaded
 from workers.engine.encoder import encode
 
@@ -74,3 +75,36 @@ def test_an_encoder_of_another_revision_than_is_here_embeds_nothing(alice, embed
     assert job.state == "failed"
     assert job.error_type.endswith("ModelRefused")
     assert not Embedding.objects.exists()
+
+
+class TestAJobThatNamesItsEncoderAsTheSettingsDo:
+    @pytest.fixture
+    def added(self, alice, in_process):
+        """Give Alice a document through the profile's own door, and run what that asks for; the job."""
+
+        def added():
+            put_documents(
+                workspace=alice.workspace, end_user=alice, documents=[NewDocument(TWEETS, "new", {"text": "one more"})]
+            )
+            in_process("embed_documents")
+            return Job.objects.get(kind="embed_documents")
+
+        return added
+
+    def test_records_the_encoder_where_nobody_has_before(self, alice, added, settings):
+        settings.DEFAULT_BASE_MODEL = "small"
+        assert added().result == {"documents": 6}
+        [encoder] = Encoder.objects.all()
+        assert (encoder.name, Embedding.objects.filter(end_user=alice, encoder=encoder).count()) == ("small", 6)
+
+    def test_uses_the_one_that_is_recorded(self, added, settings):
+        settings.DEFAULT_BASE_MODEL = "small"
+        recorded = small_encoder()
+        added()
+        assert list(Encoder.objects.all()) == [recorded]
+
+    def test_is_done_where_there_is_no_such_encoder(self, added, settings, tmp_path):
+        """Everything but dense retrieval works without."""
+        settings.DEFAULT_BASE_MODEL, settings.DEFAULT_ENCODER = "some/t5", str(tmp_path)
+        job = added()
+        assert (job.state, job.result) == ("done", {"documents": 0, "encoder": "unavailable"})

@@ -7,6 +7,7 @@ from common.objects import get_store
 from jobs.models import Job
 from lamp.catalogue import get_task
 from lamp.queries import query_of
+from retrieval_app.models import Embedding
 from retrieval_app.prompts import build_prompt
 from retrieval_app.services import request_embeddings, retrieve
 from tests.eval_app.stored import small_encoder, small_t5
@@ -14,7 +15,7 @@ from tests.people import TWEETS, person, tweets_of
 from tests.workers.asked import TAUGHT, ask, ask_for_adapter
 from training_app.adapters import adapters_by_identity, withdraw_adapter
 from training_app.models import Adapter, Generation
-from workers import adapter_cache, loaded
+from workers import adapter_cache, generating, loaded
 from workers.adapter_cache import download_adapter
 
 EXACT = {"exact": True}
@@ -89,10 +90,43 @@ def test_dense_retrieval_reads_the_vectors_of_its_encoder(alice, answer, in_proc
     assert done.retrieved_scores == sorted(done.retrieved_scores, reverse=True)
 
 
-def test_dense_retrieval_without_vectors_fails_and_says_so(alice, answer):
-    generation = answer(ask(alice, retriever="contriever", encoder=small_encoder()))
-    assert generation.output is None
-    assert "documents of end user" in job_of(generation).error_message
+def test_dense_retrieval_of_documents_that_came_a_moment_ago_embeds_them_first(alice, answer, in_process):
+    encoder = small_encoder()
+    at_once = answer(ask(alice, retriever="contriever", encoder=encoder))
+    assert len(at_once.retrieved_document_ids) == 2
+    assert Embedding.objects.filter(end_user=alice, encoder=encoder).count() == 5
+    again = answer(ask(alice, retriever="contriever", encoder=encoder))
+    assert again.retrieved_scores == at_once.retrieved_scores
+
+
+def test_a_preview_ends_with_the_prompt_that_the_answer_would_have(alice, answer):
+    preview = answer(ask(alice, retriever="bm25", kind="preview"))
+    done = answer(ask(alice, retriever="bm25"))
+    assert (preview.state, preview.output, preview.output_tokens) == ("done", None, None)
+    for name in ("prompt", "retrieved_document_ids", "retrieved_scores", "input_tokens"):
+        assert getattr(preview, name) == getattr(done, name)
+
+
+def test_a_client_is_answered_from_what_is_left_of_the_profile(alice, answer):
+    first, *rest = tweets_of(alice)
+    generation = ask(alice, retriever="recency", asked_method="rag", documents_wanted=5)
+    first.delete()
+    done = answer(generation)
+    assert set(done.retrieved_document_ids) == {document.pk for document in rest}
+
+
+def test_an_answer_to_what_was_erased_meanwhile_is_not_kept(alice, answer, monkeypatch):
+    generation = ask(alice)
+    finish = generating._finish
+
+    def erased_just_before(row, answered):
+        Generation.objects.all().delete()
+        finish(row, answered)
+
+    monkeypatch.setattr(generating, "_finish", erased_just_before)
+    answer()
+    assert not Generation.objects.exists()
+    assert Job.objects.get(payload__generation_id=generation.pk).state == "done"
 
 
 def test_a_user_without_documents_is_asked_as_without_a_retriever(workspace, answer):

@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 from common.objects import get_store
 from eval_app import import_requests
-from eval_app.import_requests import request_import, sweep_sources
+from eval_app.import_requests import import_ended, request_import, sweep_sources
 from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import DatasetSplit, Question
 from jobs.models import Job, State
@@ -74,6 +74,32 @@ def test_sources_stay_where_they_are_to_be_kept(requested):
     run_waiting(["import_dataset"])
     assert sources("sources/") == ["questions.json"]
     get_store().delete_prefix("sources/")
+
+
+def test_kept_sources_stay_where_another_import_of_the_same_fails(requested):
+    requested([tweet_question("1")], keep_source=True)
+    run_waiting(["import_dataset"])
+    again = requested([tweet_question("1")], keep_source=True)
+    cancel(again.pk)
+    import_ended(again.origin)
+    assert sources("sources/") == ["questions.json"]
+    get_store().delete_prefix("sources/")
+
+
+def test_kept_sources_stay_where_another_import_is_still_to_read_them(requested):
+    first = requested([tweet_question("1")], keep_source=True)
+    requested([tweet_question("1")], keep_source=True)
+    cancel(first.pk)
+    import_ended(first.origin)
+    assert sources("sources/") == ["questions.json"]
+    get_store().delete_prefix("sources/")
+
+
+def test_sources_that_no_split_stands_for_are_not_kept(requested):
+    """Nobody would find them again when one of the people in them is erased."""
+    requested([tweet_question("1"), tweet_question("1")], keep_source=True)
+    run_waiting(["import_dataset"])
+    assert sources("sources/") == []
 
 
 def test_files_that_are_not_in_order_fail_the_job_at_once_with_the_reason(requested):

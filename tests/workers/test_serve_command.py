@@ -15,6 +15,7 @@ import pytest
 from embedded import defaults
 from tests.servers import REPOSITORY
 from tests.stacks import open_folder, processes_below
+from workers.management.commands import serve as serve_command
 
 
 @pytest.mark.long
@@ -59,3 +60,8 @@ def _serving(var: Path) -> list[int]:
         except psutil.Error:
             continue
     return found
+
+
+def test_no_mix_of_waiting_requests_and_event_streams_takes_every_thread(settings):
+    settings.WAITING_REQUESTS, settings.API_EVENT_STREAMS = 5, 7
+    assert serve_command._web_threads() > 5 + 7

@@ -1,7 +1,7 @@
 """Beam search for rows of many users and of none."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -83,6 +83,16 @@ class Generator:
         """What the slots hold and did."""
         return self._cache.snapshot()
 
+    def digests(self) -> list[str]:
+        """Of the adapters that stand in slots."""
+        with self.base.exclusive():
+            return self._cache.digests()
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Let go of these adapters, once the beam search under way has ended."""
+        with self.base.exclusive():
+            self._cache.forget(digests)
+
     def generate(
         self,
         rows: Sequence[GenerationRow],
@@ -119,7 +129,8 @@ class Generator:
         `exact` runs each row alone: its bytes then do not depend on what else was asked.
         """
         prompts = token_ids(self.base.tokenizer, [row.prompt for row in rows], limit=max_input_tokens) if rows else []
-        self._cache.make_room(max((row.adapter.rank for row in rows if row.adapter is not None), default=1))
+        with self.base.exclusive():
+            self._cache.make_room(max((row.adapter.rank for row in rows if row.adapter is not None), default=1))
         for batch in [[row] for row in range(len(rows))] if exact else self._batches(rows, prompts):
             yield from self._answer_batch(
                 batch, rows, prompts, num_beams=num_beams, max_output_tokens=max_output_tokens

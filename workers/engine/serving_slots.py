@@ -120,6 +120,12 @@ class ServingSlots(LoraSlots):
         self.ranks[slot] = packed.rank
         self.scales[slot] = packed.scale
 
+    @torch.no_grad()
+    def clear(self, slot: int) -> None:
+        """Overwrite what a slot holds."""
+        for bank in self.banks:
+            bank.values[slot].zero_()
+
     def for_rows(self, used: Sequence[int | None]) -> RowLora | None:
         return None if all(slot is None for slot in used) else _GatheredRows(self, used)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -99,6 +99,18 @@ class SlotCache:
             if digest not in placed:
                 placed[digest] = self._load(adapter)
         return [Placed() if adapter is None else placed[adapter.digest] for adapter in adapters]
+
+    def digests(self) -> list[str]:
+        """Of the adapters that stand in slots."""
+        return list(self._used)
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Empty the slots of these adapters: their values are overwritten. Nothing may be computed meanwhile."""
+        for digest in digests:
+            slot = self._used.pop(digest, None)
+            if slot is not None:
+                self.slots.clear(slot)
+                self._free.append(slot)
 
     def snapshot(self) -> SlotMetrics:
         return SlotMetrics(

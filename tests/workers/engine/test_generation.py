@@ -1,6 +1,7 @@
 """Generation: many users and none in one beam search, each as if alone."""
 
 import random
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -308,3 +309,18 @@ def test_adapters_are_told_apart_by_content_not_by_object(base, alice):
     generator = Generator(base)
     generator.generate([GenerationRow("w1", alice.as_weights()), GenerationRow("w1", copy)], max_output_tokens=2)
     assert generator.snapshot().copies == 1
+
+
+def test_slots_are_not_made_anew_while_another_thread_holds_the_model():
+    """It may be the one that empties the slots of whoever was erased."""
+    base = small_base()
+    generator = Generator(base)
+    asked = threading.Thread(target=lambda: generator.generate([GenerationRow("rain")], max_output_tokens=1))
+    made = []
+    generator._cache.make_room = lambda rank: made.append(rank)
+    with base.exclusive():
+        asked.start()
+        asked.join(0.3)
+        assert made == []
+    asked.join(30)
+    assert made == [1]

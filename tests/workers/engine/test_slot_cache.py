@@ -131,3 +131,15 @@ def test_a_source_is_not_asked_for_what_stands_in_a_slot(base):
     slots = cache(base)
     assert [slots.place([Source()])[0].loaded for _ in range(3)] == [True, False, False]
     assert asked == [weights.digest]
+
+
+def test_what_is_forgotten_is_overwritten_and_its_slot_is_free(base):
+    slots = cache(base)
+    first, second, third = (adapter(base, seed) for seed in range(3))
+    [of_first, of_second] = [placed.slot for placed in slots.place([first, second])]
+    slots.forget([first.digest, "never seen"])
+    assert slots.digests() == [second.digest]
+    assert not any(values.any() for values in slots.slots.read(of_first).values())
+    assert held(slots, of_second, second)
+    assert slots.place([third])[0].slot == of_first
+    assert held(slots, of_second, second)

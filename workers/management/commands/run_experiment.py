@@ -22,6 +22,7 @@ from eval_app.terminal import print_table
 from jobs.local import WorkersDidNotStart, local_workers
 from lamp.catalogue import UnknownTask
 from retrieval_app.services import DENSE
+from training_app.base_models import default_dtype
 from users_app.selectors import UnknownWorkspace, workspace_by_slug
 from workers import provenance
 from workers.engine.hyperparameters import Hyperparameters
@@ -117,7 +118,7 @@ class Command(BaseCommand):
             limits = {name: options[name] for name in ("max_input_tokens", "max_output_tokens")}
             hyperparameters = Hyperparameters(**chosen, **limits).as_dict()
             del hyperparameters["rank"]
-            dtype = options["dtype"] or loaded.default_dtype()
+            dtype = options["dtype"] or default_dtype()
             base_model = loaded.record_base_model(options["base_model"], dtype=dtype)
             return start_experiment(
                 workspace=workspace,

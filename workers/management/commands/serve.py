@@ -22,9 +22,19 @@ from embedded.errors import StackError
 from jobs import selectors
 from jobs.kinds import QUEUES
 from jobs.local import beat_command, model_pool, stop_seconds, worker_command
+from training_app.base_models import request_default_models
 from workers.serving import Part, PartKeepsEnding, Parts
 
 _START_SECONDS = 120.0
+_WEB_PROCESSES = 2
+# Of each web process, beside those that wait for answers and those that send events.
+_BUSY_THREADS = 8
+_WEB_CONNECTIONS = 12
+
+
+def _web_threads() -> int:
+    """Of one web process: whatever mix of waiting requests and event streams is open, some are left for others."""
+    return settings.WAITING_REQUESTS + settings.API_EVENT_STREAMS + _BUSY_THREADS
 
 
 class Command(BaseCommand):
@@ -64,6 +74,7 @@ class Command(BaseCommand):
     def _serve(self, host: str, port: int, options: dict[str, Any]) -> None:
         self._say("Preparing the database ...")
         schema.bring_up_to_date()
+        request_default_models()
         login = self._login()
         grace = stop_seconds()
         parts = Parts(
@@ -105,7 +116,9 @@ class Command(BaseCommand):
                 "web",
                 [
                     *(sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", bind),
-                    *("--workers", "2", "--threads", "4", "--no-control-socket", "--graceful-timeout", "10"),
+                    *("--workers", str(_WEB_PROCESSES), "--threads", str(_web_threads())),
+                    *("--env", f"DATABASE_POOL={_WEB_CONNECTIONS}", "--keep-alive", "30"),
+                    *("--no-control-socket", "--graceful-timeout", "10"),
                 ],
             ),
             Part(

@@ -1,0 +1,41 @@
+"""Asking once, waiting as long as the client prefers, and telling what stands then."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rest_framework.response import Response
+
+from training_app.api import preferring
+from training_app.asking import Question, ask
+from training_app.generation_selectors import generations_by_ids
+from training_app.models import Generation
+from training_app.waiting import wait_for
+from users_app.api.base import WorkspaceView
+
+
+def asked_once(view: WorkspaceView, questions: Sequence[Question], *, kind: Generation.Kind) -> list[Generation | None]:
+    """Ask these, unless an earlier request with the same idempotency key has, and wait as the client prefers.
+
+    What stands then, in the questions' order; None for what is gone.
+    """
+
+    def create() -> dict[str, Any]:
+        asked = ask(workspace=view.workspace, questions=questions, api_key_id=view.api_key.pk, kind=kind)
+        return {"generation_ids": [generation.pk for generation in asked]}
+
+    whose = {question.end_user for question in questions}
+    resource, _ = view.once(end_user=whose.pop() if len(whose) == 1 else None, create=create)
+    ids: list[int] = resource["generation_ids"]
+    seconds = preferring.preferred_wait(view.request.headers)
+    if seconds:
+        wait_for(ids, seconds=seconds)
+    found = generations_by_ids(workspace=view.workspace, generation_ids=ids, kind=kind)
+    return [found.get(generation_id) for generation_id in ids]
+
+
+def told(view: WorkspaceView, body: Mapping[str, Any], *, ended: bool, location: str | None = None) -> Response:
+    """`body` with 200 where all of it has ended, else with 202 and where to look for the end."""
+    headers = preferring.applied(preferring.preferred_wait(view.request.headers))
+    if not ended and location is not None:
+        headers["Location"] = location
+    return Response(body, status=200 if ended else 202, headers=headers)

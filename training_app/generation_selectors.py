@@ -1,0 +1,174 @@
+"""Reads of generations, and of what one is made of: a user's data only by saying whose."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import CharField, Exists, F, Func, IntegerField, OuterRef, QuerySet, Value
+from django.db.models.functions import Cast, Concat
+
+from jobs.models import Job, State
+from training_app.generations import ORIGIN, asked_by_clients, generation_origin, jobs_of_generations
+from training_app.models import Adapter, BaseModel, Generation
+from users_app.models import Document, EndUser, ProfileEntry, Workspace
+
+WAITING = "waiting"
+RUNNING = "running"
+STATES = (
+    WAITING,
+    RUNNING,
+    Generation.State.DONE.value,
+    Generation.State.FAILED.value,
+    Generation.State.CANCELLED.value,
+)
+"""Where a generation stands for its client. Of one that has not ended, its job says whether it waits or runs."""
+
+
+def profile_document_ids(*, workspace: Workspace, end_user: EndUser, task: str) -> list[int]:
+    """The live profile as ids of documents, in its order, repetitions included."""
+    entries = end_user.profile_entries.filter(end_user__workspace=workspace, task=task, removed_at__isnull=True)
+    return list(entries.order_by("position").values_list("document_id", flat=True))
+
+
+def undated_documents(*, workspace: Workspace, end_user: EndUser, task: str, document_ids: Sequence[int]) -> int:
+    """How many of these documents of the end user have no date."""
+    return Document.objects.filter(
+        end_user=end_user,
+        end_user__workspace=workspace,
+        task=task,
+        pk__in=set(document_ids),
+        date_key__isnull=True,
+    ).count()
+
+
+def newest_usable_adapter(
+    *, workspace: Workspace, end_user: EndUser, task: str, task_version: str, base_model: BaseModel
+) -> Adapter | None:
+    """The adapter that answers for the end user: of those of this base model (its revision included) that were trained
+    for this version of the task and are not withdrawn, the newest. None where there is none.
+
+    Call it in the transaction that uses it: until its end nobody deletes the adapter.
+    """
+    return (
+        Adapter.objects.filter(
+            end_user=end_user,
+            end_user__workspace=workspace,
+            task=task,
+            task_version=task_version,
+            base_model=base_model,
+            withdrawn_at__isnull=True,
+        )
+        .select_for_update(of=("self",), no_key=True)
+        .order_by("-created_at", "-pk")
+        .first()
+    )
+
+
+def unended_generations(generation_ids: Collection[int]) -> set[int]:
+    """Those of these generations that have not ended yet. Says nothing of whose they are: for waiting alone."""
+    asked = Generation.objects.filter(pk__in=generation_ids, state=Generation.State.ASKED)
+    return set(asked.values_list("pk", flat=True))
+
+
+def generations_of(
+    *,
+    workspace: Workspace,
+    kind: Generation.Kind = Generation.Kind.ANSWER,
+    external_id: str | None = None,
+    state: str | None = None,
+    task: str | None = None,
+) -> QuerySet[Generation]:
+    """The generations (or previews) that clients of one workspace asked for, filtered by what is not None.
+
+    `state` is one of `STATES`.
+    """
+    found: QuerySet[Generation] = (
+        asked_by_clients()
+        .filter(end_user__workspace=workspace, kind=kind)
+        .select_related("end_user", "base_model", "adapter", "encoder")
+        # There may be a hundred thousand of each, of which clients are told how many.
+        .defer("profile_document_ids")
+        .annotate(  # type: ignore[no-redef]  # the model only says that there may be one
+            profile_size=Func(F("profile_document_ids"), function="cardinality", output_field=IntegerField())
+        )
+    )
+    if external_id is not None:
+        found = found.filter(end_user__external_id=external_id)
+    if task is not None:
+        found = found.filter(task=task)
+    if state in (WAITING, RUNNING):
+        origin = Concat(Value(f"{ORIGIN}:"), Cast(OuterRef("pk"), CharField()))
+        # The second condition is the index's own.
+        running = Exists(Job.objects.filter(origin=origin, state=State.RUNNING).exclude(origin=""))
+        found = found.filter(running if state == RUNNING else ~running, state=Generation.State.ASKED)
+    elif state is not None:
+        found = found.filter(state=state)
+    return found
+
+
+def generation_by_id(
+    *, workspace: Workspace, generation_id: int, kind: Generation.Kind = Generation.Kind.ANSWER
+) -> Generation | None:
+    """One that a client of `workspace` asked for; None where there is none of that number and kind."""
+    return generations_of(workspace=workspace, kind=kind).filter(pk=generation_id).first()
+
+
+def generations_by_ids(
+    *, workspace: Workspace, generation_ids: Collection[int], kind: Generation.Kind
+) -> dict[int, Generation]:
+    """Those of them that clients of `workspace` asked for, by number."""
+    return generations_of(workspace=workspace, kind=kind).in_bulk(list(generation_ids))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a client is told of a generation beside its own row: its job, and its documents by the client's ids."""
+
+    job_id: int | None
+    running: bool
+    documents: dict[int, str]
+    """The client's id by the id of the document; one that was erased is missing."""
+
+    def state(self, generation: Generation) -> str:
+        """One of `STATES`."""
+        if generation.state != Generation.State.ASKED:
+            return str(generation.state)
+        return RUNNING if self.running else WAITING
+
+
+def told_of(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[int, Told]:
+    """By generation, what else there is to say. A few statements, however many they are."""
+    generations = list(generations)
+    origins = {generation_origin(one.pk): one.pk for one in generations}
+    jobs = {
+        origins[origin]: (pk, state)
+        for origin, pk, state in jobs_of_generations(origins)
+        .filter(workspace_id=workspace.pk)
+        .order_by("pk")
+        .values_list("origin", "pk", "state")
+    }
+    names = _client_ids(workspace, generations)
+    told = {}
+    for one in generations:
+        job_id, state = jobs.get(one.pk, (None, None))
+        documents = {
+            document_id: names[one.end_user_id, one.task, document_id]
+            for document_id in one.retrieved_document_ids or []
+            if (one.end_user_id, one.task, document_id) in names
+        }
+        told[one.pk] = Told(job_id=job_id, running=state == State.RUNNING, documents=documents)
+    return told
+
+
+def _client_ids(workspace: Workspace, generations: Iterable[Generation]) -> dict[tuple[int, str, int], str]:
+    """The client's id by (end user, task, document): the one under which it stands now, else stood last."""
+    wanted = {(one.end_user_id, document_id) for one in generations for document_id in one.retrieved_document_ids or []}
+    if not wanted:
+        return {}
+    entries = ProfileEntry.objects.filter(
+        end_user__workspace=workspace,
+        end_user__in={end_user_id for end_user_id, _ in wanted},
+        document__in={document_id for _, document_id in wanted},
+    )
+    # Removed ones first, so that the one that stands has the last word.
+    rows = entries.order_by("removed_at", "position").values_list("end_user_id", "task", "document_id", "client_id")
+    return {(end_user_id, task, document_id): client_id for end_user_id, task, document_id, client_id in rows}

@@ -1,0 +1,26 @@
+"""The endpoints about who, and jobs."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from users_app.api.documents import DocumentsView, DocumentView
+from users_app.api.end_users import EndUserExportView, EndUsersView, EndUserView
+from users_app.api.erasures import ErasuresView, ErasureView
+from users_app.api.jobs import JobCancellationView, JobEventsView, JobsView, JobView
+from users_app.api.tasks import TasksView, TaskVersionView, TaskView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("users", EndUsersView.as_view(), name="users"),
+    path("users/<external:user_id>", EndUserView.as_view(), name="user"),
+    path("users/<external:user_id>/export", EndUserExportView.as_view(), name="user-export"),
+    path("users/<external:user_id>/documents", DocumentsView.as_view(), name="documents"),
+    path("users/<external:user_id>/documents/<external:document_id>", DocumentView.as_view(), name="document"),
+    path("erasures", ErasuresView.as_view(), name="erasures"),
+    path("erasures/<id:erasure_id>", ErasureView.as_view(), name="erasure"),
+    path("jobs", JobsView.as_view(), name="jobs"),
+    path("jobs/<id:job_id>", JobView.as_view(), name="job"),
+    path("jobs/<id:job_id>/cancel", JobCancellationView.as_view(), name="job-cancel"),
+    path("jobs/<id:job_id>/events", JobEventsView.as_view(), name="job-events"),
+    path("tasks", TasksView.as_view(), name="tasks"),
+    path("tasks/<external:key>", TaskView.as_view(), name="task"),
+    path("tasks/<external:key>/versions/<external:version>", TaskVersionView.as_view(), name="task-version"),
+]

@@ -1,0 +1,21 @@
+"""What this app erases of a person: the profile, the jobs, and the answers kept for repeated requests."""
+
+from common.models import IdempotencyRecord
+from jobs.models import Job
+from users_app.erasers import Eraser, Erasing
+from users_app.models import Document, EndUser, ProfileEntry
+
+
+def _erase_end_user(erasing: Erasing) -> None:
+    erasing.delete_own(ProfileEntry)
+    erasing.delete_own(Document)
+    erasing.delete_own(IdempotencyRecord)
+    # A worker that runs one loses its claim with the row, and records nothing.
+    erasing.delete_own(Job)
+
+
+ERASER = Eraser(
+    name="users_app",
+    models=(EndUser, ProfileEntry, Document, IdempotencyRecord, Job),
+    end_user=_erase_end_user,
+)

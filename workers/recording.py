@@ -1,0 +1,31 @@
+"""The job that loads the installation's default models and records them, so that clients can name them."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from jobs.batches import ClaimedJob
+from retrieval_app.encoders import default_encoder_name
+from training_app.base_models import default_dtype
+from workers import loaded
+from workers.engine.sources import ModelUnavailable
+
+
+def handle(jobs: Sequence[ClaimedJob]) -> None:
+    """Record the default base model and the encoder that goes with it, at the revisions they have today.
+
+    Without the encoder everything but dense retrieval works, so one that cannot be reached is only noted.
+    """
+    for job in jobs:
+        with job.isolated():
+            base_model = loaded.record_base_model(settings.DEFAULT_BASE_MODEL, dtype=default_dtype())
+            recorded = {"base_model_id": base_model.pk, "encoder_id": _encoder_id()}
+            with job.finishing(result=recorded):
+                pass
+
+
+def _encoder_id() -> int | None:
+    try:
+        return loaded.record_encoder(default_encoder_name()).pk
+    except ModelUnavailable:
+        return None
