@@ -16,8 +16,8 @@ from workers import training
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
-# A few steps at a low rate, and what is compared is kept exactly. (Where a gradient is zero but for the last digits of a
-# sum, AdamW takes these for a direction and makes nearly a whole step of them: one element of ten thousand, here.)
+# A few steps at a low rate, and what is compared is kept exactly. (Where a gradient is zero but for the last digits of
+# a sum, AdamW takes these for a direction and makes nearly a whole step of them: one element of ten thousand, here.)
 LEARNING = {"epochs": 4, "batch_size": 4, "learning_rate": 3e-4, "stored_dtype": "float32"}
 RANKS = {"alice": 8, "bob": 2, "mallory": 5, "carol": 8, "dave": 4}
 
