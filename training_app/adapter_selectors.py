@@ -8,16 +8,14 @@ from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter
 from users_app.job_selectors import jobs_of_workspace
 from users_app.models import EndUser, Workspace
+from users_app.selectors import profile_entries
 
 
 def profile_to_learn_from(*, workspace: Workspace, end_user: EndUser, task: str) -> list[tuple[int, str]]:
     """(document id, digest as hex) of the live profile, in its order, repetitions included."""
-    entries = (
-        end_user.profile_entries.filter(end_user__workspace=workspace, task=task, removed_at__isnull=True)
-        .order_by("position")
-        .values_list("document_id", "document__digest")
-    )
-    return [(document_id, bytes(digest).hex()) for document_id, digest in entries]
+    entries = profile_entries(workspace=workspace, end_user=end_user).filter(task=task).order_by("position")
+    digests = entries.values_list("document_id", "document__digest")
+    return [(document_id, bytes(digest).hex()) for document_id, digest in digests]
 
 
 def standing_adapter(*, workspace: Workspace, identity: str) -> Adapter | None:

@@ -19,11 +19,11 @@ from retrieval_app.encoders import default_encoder
 from retrieval_app.models import Encoder
 from retrieval_app.services import BM25, CONTRIEVER, DENSE, RECENCY
 from training_app.base_models import asked_base_model, default_dtype, request_default_models
-from training_app.generation_selectors import newest_usable_adapter, profile_document_ids, undated_documents
+from training_app.generation_selectors import newest_usable_adapter, undated_documents
 from training_app.generations import request_generations
 from training_app.models import Adapter, BaseModel, Generation
 from users_app.models import EndUser, Workspace
-from users_app.selectors import lock_end_users
+from users_app.selectors import lock_end_users, profile_document_ids
 from users_app.tasks import task_of
 
 AUTO: Final = "auto"

@@ -1,7 +1,8 @@
 """Which task is meant where a request names none, as clients of OpenAI's API do."""
 
 from common.api.problems import FieldError, invalid_input
-from users_app.models import EndUser, ProfileEntry, Workspace
+from users_app.models import EndUser, Workspace
+from users_app.selectors import profile_entries
 
 _SHOWN = 20
 
@@ -11,7 +12,7 @@ def only_task(*, workspace: Workspace, end_user: EndUser) -> str:
 
     Raises Problem 400 where there are several, or none: then nothing says what is meant.
     """
-    live = ProfileEntry.objects.filter(end_user=end_user, end_user__workspace=workspace, removed_at__isnull=True)
+    live = profile_entries(workspace=workspace, end_user=end_user)
     tasks = list(live.order_by("task").values_list("task", flat=True).distinct()[:_SHOWN])
     if len(tasks) == 1:
         return tasks[0]

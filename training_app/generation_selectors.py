@@ -23,12 +23,6 @@ STATES = (
 """Where a generation stands for its client. Of one that has not ended, its job says whether it waits or runs."""
 
 
-def profile_document_ids(*, workspace: Workspace, end_user: EndUser, task: str) -> list[int]:
-    """The live profile as ids of documents, in its order, repetitions included."""
-    entries = end_user.profile_entries.filter(end_user__workspace=workspace, task=task, removed_at__isnull=True)
-    return list(entries.order_by("position").values_list("document_id", flat=True))
-
-
 def undated_documents(*, workspace: Workspace, end_user: EndUser, task: str, document_ids: Sequence[int]) -> int:
     """How many of these documents of the end user have no date."""
     return Document.objects.filter(

@@ -55,6 +55,15 @@ def wait_for(generation_ids: Collection[int], *, seconds: float) -> bool:
                 return True
 
 
+def wait_paced(generation_ids: Collection[int], *, seconds: float) -> bool:
+    """`wait_for` for loops: where too many wait already and it comes back at once, it takes a second all the same."""
+    began = time.monotonic()
+    ended = wait_for(generation_ids, seconds=seconds)
+    if not ended:
+        time.sleep(max(0.0, min(_LOOK_SECONDS, seconds) - (time.monotonic() - began)))
+    return ended
+
+
 def stop_listening() -> None:
     """End the listening thread and its connection; the next who waits starts another."""
     _listener.stop()

@@ -1,11 +1,10 @@
 """From what a client sends to a document of a task: every check, with the place, what is wrong and what to do."""
 
-import re
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final
 
-from common.api.converters import MOST_CHARACTERS
+from common.api.converters import MOST_CHARACTERS, stands_in_an_address
 from common.api.problems import MOST_ERRORS, FieldError, pointer
 from lamp.catalogue import UnknownTask
 from lamp.dates import date_key
@@ -18,7 +17,6 @@ MOST_TEXT_BYTES: Final = 2**20
 """What all texts of a document may have together."""
 
 _NAMES: Final = ("id", "task", "fields", "date")
-_UNFIT: Final = re.compile(r"[/\x00-\x1f\x7f-\x9f]")
 
 
 class DocumentReader:
@@ -75,7 +73,7 @@ def _id_errors(value: Any, place: tuple[str | int, ...]) -> list[FieldError]:
     if not 1 <= len(value) <= MOST_CHARACTERS:
         message = f"This does not have 1 to {MOST_CHARACTERS} characters."
         return [FieldError(pointer(*place, "id"), message, "Send an id of that length.")]
-    if value in (".", "..") or _UNFIT.search(value):
+    if not stands_in_an_address(value):
         remedy = "Leave out “/” and control characters."
         return [FieldError(pointer(*place, "id"), "This cannot stand in an address.", remedy)]
     return []

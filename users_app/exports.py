@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from users_app.exporting import CHUNK, Exporter, ExportFile, file_name, json_lines
-from users_app.models import Document, EndUser, ProfileEntry, Workspace
+from users_app.models import Document, EndUser, Workspace
+from users_app.selectors import profile_entries
 
 
 def _files(workspace: Workspace, end_user: EndUser) -> Iterator[ExportFile]:
     yield ExportFile("end_user.json", json_lines([{"id": end_user.external_id, "created_at": end_user.created_at}]))
     own = Document.objects.filter(end_user=end_user, end_user__workspace=workspace)
     for task in own.order_by("task").values_list("task", flat=True).distinct():
-        live = ProfileEntry.objects.filter(end_user=end_user, task=task, removed_at__isnull=True)
+        live = profile_entries(workspace=workspace, end_user=end_user).filter(task=task)
         profile = live.order_by("position").values_list("client_id", "document__fields", "added_at")
         others = own.filter(task=task).exclude(pk__in=live.values("document_id")).order_by("pk")
         yield ExportFile(

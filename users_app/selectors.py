@@ -104,19 +104,20 @@ def document_counts(*, workspace: Workspace, end_user: EndUser) -> dict[str, int
 
 
 def profile_entries(*, workspace: Workspace, end_user: EndUser) -> QuerySet[ProfileEntry]:
-    """The live profile of one end user, of every task; each entry comes with its document."""
-    entries = ProfileEntry.objects.filter(end_user=end_user, end_user__workspace=workspace, removed_at__isnull=True)
-    return entries.select_related("document")
+    """The live profile of one end user, of every task."""
+    return ProfileEntry.objects.filter(end_user=end_user, end_user__workspace=workspace, removed_at__isnull=True)
+
+
+def profile_document_ids(*, workspace: Workspace, end_user: EndUser, task: str) -> list[int]:
+    """The live profile as ids of documents, in its order, repetitions included."""
+    entries = profile_entries(workspace=workspace, end_user=end_user).filter(task=task)
+    return list(entries.order_by("position").values_list("document_id", flat=True))
 
 
 def visible_documents(*, workspace: Workspace, end_user: EndUser, task: str) -> list[Document]:
     """The live profile: its documents in profile order, a repeated one as often as it stands there."""
-    entries = (
-        end_user.profile_entries.filter(end_user__workspace=workspace, task=task, removed_at__isnull=True)
-        .order_by("position")
-        .values_list("document_id", flat=True)
-    )
-    return snapshot_documents(workspace=workspace, end_user=end_user, task=task, document_ids=list(entries))
+    document_ids = profile_document_ids(workspace=workspace, end_user=end_user, task=task)
+    return snapshot_documents(workspace=workspace, end_user=end_user, task=task, document_ids=document_ids)
 
 
 def snapshot_documents(

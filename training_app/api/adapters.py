@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.api.pagination import PageQuery, page_schema
-from common.api.problems import FieldError, Problem, invalid_input, not_found
+from common.api.problems import FieldError, Problem, found_or_404, invalid_input, not_found
 from common.api.serializers import (
     BooleanField,
     ChoiceField,
@@ -218,10 +218,9 @@ class AdaptersView(WorkspaceView):
         )
         if found.adapter is not None:
             return Response(AdapterAnswer(found).data)
-        if found.job is None:
-            # An earlier answer to this request, whose adapter or job is gone since.
-            raise not_found()
-        return Response(AdapterAnswer(found).data, status=202, headers={"Location": f"/api/v1/jobs/{found.job.pk}"})
+        # None: an earlier answer to this request, whose adapter or job is gone since.
+        job = found_or_404(found.job)
+        return Response(AdapterAnswer(found).data, status=202, headers={"Location": f"/api/v1/jobs/{job.pk}"})
 
 
 class AdapterView(WorkspaceView):
@@ -293,7 +292,4 @@ class AdapterDownloadView(WorkspaceView):
 
 
 def _adapter_or_404(view: WorkspaceView, adapter_id: int) -> Adapter:
-    found = adapter_by_id(workspace=view.workspace, adapter_id=adapter_id)
-    if found is None:
-        raise not_found()
-    return found
+    return found_or_404(adapter_by_id(workspace=view.workspace, adapter_id=adapter_id))

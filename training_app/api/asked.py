@@ -3,14 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework.response import Response
 
+from common.api.problems import found_or_404
 from training_app.api import preferring
 from training_app.asking import Question, ask
-from training_app.generation_selectors import generations_by_ids
+from training_app.generation_selectors import generation_by_id, generations_by_ids
 from training_app.models import Generation
 from training_app.waiting import wait_for
 from users_app.api.base import WorkspaceView
+
+NO_ADAPTER = OpenApiResponse(
+    None, "The method needs an adapter that the user has not, or the default models are not loaded yet."
+)
 
 
 def asked_once(view: WorkspaceView, questions: Sequence[Question], *, kind: Generation.Kind) -> list[Generation | None]:
@@ -31,6 +37,23 @@ def asked_once(view: WorkspaceView, questions: Sequence[Question], *, kind: Gene
         wait_for(ids, seconds=seconds)
     found = generations_by_ids(workspace=view.workspace, generation_ids=ids, kind=kind)
     return [found.get(generation_id) for generation_id in ids]
+
+
+def awaited(view: WorkspaceView, generation_id: int, *, kind: Generation.Kind) -> tuple[Generation, dict[str, str]]:
+    """One that was asked for, at its end or after as long as the client prefers to wait, and the answer's headers.
+
+    Raises `Problem` 404.
+    """
+
+    def look() -> Generation:
+        return found_or_404(generation_by_id(workspace=view.workspace, generation_id=generation_id, kind=kind))
+
+    seconds = preferring.preferred_wait(view.request.headers)
+    generation = look()
+    if seconds and generation.finished_at is None:
+        wait_for([generation.pk], seconds=seconds)
+        generation = look()
+    return generation, preferring.applied(seconds)
 
 
 def told(view: WorkspaceView, body: Mapping[str, Any], *, ended: bool, location: str | None = None) -> Response:

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 
 from common.api.event_stream import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, EventStreamRenderer, NoEvents, event
 from common.api.pagination import page_schema
-from common.api.problems import not_found
+from common.api.problems import found_or_404
 from common.api.serializers import ChoiceField, ExternalIdField, StrictSerializer, StringField
 from training_app.api import preferring
-from training_app.api.asked import asked_once, told
+from training_app.api.asked import NO_ADAPTER, asked_once, awaited, told
 from training_app.api.generation_answers import GenerationOut, GenerationsOut, rendered
 from training_app.api.generation_bodies import GenerationsQuery, IncludeQuery, QuestionBody, QuestionsBody
 from training_app.api.questions import question_of, questions_of
@@ -26,14 +26,11 @@ from training_app.asking import INPUT_CHARACTERS_MOST
 from training_app.feedback import give_feedback
 from training_app.generation_selectors import generation_by_id, generations_of
 from training_app.models import Generation
-from training_app.waiting import wait_for
+from training_app.waiting import wait_paced
 from users_app.api.base import WorkspaceView
 from users_app.models import Scope
 
 _TAGS = ["Generations"]
-_NO_ADAPTER = OpenApiResponse(
-    None, "The method needs an adapter that the user has not, or the default models are not loaded yet."
-)
 # How often a stream looks whether the job runs; that it has ended is heard at once.
 _STREAM_LOOK_SECONDS = 1.0
 
@@ -77,7 +74,7 @@ class GenerationsView(WorkspaceView):
         responses={
             200: OpenApiResponse(GenerationOut, "It has ended: see `state`."),
             202: OpenApiResponse(GenerationOut, "It waits or runs. `Location` is where its end will be seen."),
-            409: _NO_ADAPTER,
+            409: NO_ADAPTER,
         },
     )
     def post(self, request: Request) -> Response:
@@ -88,9 +85,8 @@ class GenerationsView(WorkspaceView):
         question = question_of(self, self.body(QuestionBody))
         include = self.query(IncludeQuery).get("include", ())
         (generation,) = asked_once(self, [question], kind=Generation.Kind.ANSWER)
-        if generation is None:
-            # An earlier answer to this request, which is gone since.
-            raise not_found()
+        # None: an earlier answer to this request, which is gone since.
+        generation = found_or_404(generation)
         (body,) = rendered([generation], workspace=self.workspace, include=include)
         location = f"/api/v1/generations/{generation.pk}"
         return told(self, body, ended=generation.finished_at is not None, location=location)
@@ -111,7 +107,7 @@ class GenerationBatchView(WorkspaceView):
         responses={
             200: OpenApiResponse(GenerationsOut, "All have ended."),
             202: OpenApiResponse(GenerationsOut, "Some wait or run: look at each by its id."),
-            409: _NO_ADAPTER,
+            409: NO_ADAPTER,
         },
     )
     def post(self, request: Request) -> Response:
@@ -139,13 +135,9 @@ class GenerationView(WorkspaceView):
     def get(self, request: Request, generation_id: int) -> Response:
         """With `Prefer: wait=S` the response comes at its end, or after so many seconds."""
         include = self.query(IncludeQuery).get("include", ())
-        seconds = preferring.preferred_wait(request.headers)
-        generation = _generation_or_404(self, generation_id)
-        if seconds and generation.finished_at is None:
-            wait_for([generation.pk], seconds=seconds)
-            generation = _generation_or_404(self, generation_id)
+        generation, headers = awaited(self, generation_id, kind=Generation.Kind.ANSWER)
         (body,) = rendered([generation], workspace=self.workspace, include=include)
-        return Response(body, headers=preferring.applied(seconds))
+        return Response(body, headers=headers)
 
 
 class GenerationEventsView(WorkspaceView):
@@ -183,10 +175,7 @@ class GenerationEventsView(WorkspaceView):
             if time.monotonic() - told_at >= KEEP_ALIVE_SECONDS:
                 told_at = time.monotonic()
                 yield KEEP_ALIVE
-            began = time.monotonic()
-            if not wait_for([generation_id], seconds=_STREAM_LOOK_SECONDS):
-                # Where too many wait already, it comes back at once.
-                time.sleep(max(0.0, _STREAM_LOOK_SECONDS - (time.monotonic() - began)))
+            wait_paced([generation_id], seconds=_STREAM_LOOK_SECONDS)
 
 
 class FeedbackBody(StrictSerializer):
@@ -251,7 +240,4 @@ class GenerationFeedbackView(WorkspaceView):
 
 
 def _generation_or_404(view: WorkspaceView, generation_id: int) -> Generation:
-    found = generation_by_id(workspace=view.workspace, generation_id=generation_id)
-    if found is None:
-        raise not_found()
-    return found
+    return found_or_404(generation_by_id(workspace=view.workspace, generation_id=generation_id))

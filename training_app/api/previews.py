@@ -6,15 +6,13 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.problems import not_found
+from common.api.problems import found_or_404
 from training_app.api import preferring
-from training_app.api.asked import asked_once, told
+from training_app.api.asked import NO_ADAPTER, asked_once, awaited, told
 from training_app.api.generation_answers import PreviewOut, rendered_preview
 from training_app.api.generation_bodies import QuestionBody
 from training_app.api.questions import question_of
-from training_app.generation_selectors import generation_by_id
 from training_app.models import Generation
-from training_app.waiting import wait_for
 from users_app.api.base import WorkspaceView
 from users_app.models import Scope
 
@@ -36,9 +34,7 @@ class PreviewsView(WorkspaceView):
         responses={
             200: OpenApiResponse(PreviewOut, "It has ended: see `state`."),
             202: OpenApiResponse(PreviewOut, "It waits or runs. `Location` is where its end will be seen."),
-            409: OpenApiResponse(
-                None, "The method needs an adapter that the user has not, or the default models are not loaded yet."
-            ),
+            409: NO_ADAPTER,
         },
     )
     def post(self, request: Request) -> Response:
@@ -47,9 +43,8 @@ class PreviewsView(WorkspaceView):
         """
         question = question_of(self, self.body(QuestionBody))
         (preview,) = asked_once(self, [question], kind=Generation.Kind.PREVIEW)
-        if preview is None:
-            # An earlier answer to this request, which is gone since.
-            raise not_found()
+        # None: an earlier answer to this request, which is gone since.
+        preview = found_or_404(preview)
         body = rendered_preview(preview, workspace=self.workspace)
         return told(self, body, ended=preview.finished_at is not None, location=f"/api/v1/previews/{preview.pk}")
 
@@ -67,15 +62,5 @@ class PreviewView(WorkspaceView):
         responses=PreviewOut,
     )
     def get(self, request: Request, preview_id: int) -> Response:
-        seconds = preferring.preferred_wait(request.headers)
-        preview = self._preview_or_404(preview_id)
-        if seconds and preview.finished_at is None:
-            wait_for([preview.pk], seconds=seconds)
-            preview = self._preview_or_404(preview_id)
-        return Response(rendered_preview(preview, workspace=self.workspace), headers=preferring.applied(seconds))
-
-    def _preview_or_404(self, preview_id: int) -> Generation:
-        found = generation_by_id(workspace=self.workspace, generation_id=preview_id, kind=Generation.Kind.PREVIEW)
-        if found is None:
-            raise not_found()
-        return found
+        preview, headers = awaited(self, preview_id, kind=Generation.Kind.PREVIEW)
+        return Response(rendered_preview(preview, workspace=self.workspace), headers=headers)

@@ -18,7 +18,7 @@ from common.api import idempotency
 from common.api.field_errors import field_errors
 from common.api.pagination import PageQuery, list_name, page_of
 from common.api.parsers import StrictJSONParser
-from common.api.problems import MOST_ERRORS, FieldError, Problem, invalid_input, not_found
+from common.api.problems import MOST_ERRORS, FieldError, Problem, found_or_404, invalid_input
 from common.api.rate_limits import Allowance, count_request
 from common.api.requests import ApiRequest
 from common.api.serializers import QuerySerializer
@@ -114,10 +114,7 @@ class WorkspaceView(APIView):
 
     def end_user_or_404(self, external_id: str) -> EndUser:
         """The workspace's end user whom the client calls so; raises `Problem` 404."""
-        found = end_user_by_external_id(workspace=self.workspace, external_id=external_id)
-        if found is None:
-            raise not_found()
-        return found
+        return found_or_404(end_user_by_external_id(workspace=self.workspace, external_id=external_id))
 
     def once(self, *, end_user: EndUser | None, create: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
         """`common.api.idempotency.once` for this request: what `create` has made, and whether an earlier one made it.

@@ -147,6 +147,7 @@ class DocumentsView(WorkspaceView):
         """List the documents of a user's live profile, in the order in which they came."""
         query = self.query(DocumentFilters)
         entries = profile_entries(workspace=self.workspace, end_user=self.end_user_or_404(user_id))
+        entries = entries.select_related("document")
         if "task" in query:
             entries = entries.filter(task=query["task"])
         if "added_since" in query:

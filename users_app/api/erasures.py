@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.api.pagination import PageQuery, page_schema
-from common.api.problems import not_found
+from common.api.problems import found_or_404
 from users_app.api.base import WorkspaceView
 from users_app.models import ErasureReceipt, Scope
 from users_app.selectors import erasures
@@ -59,7 +59,5 @@ class ErasureView(WorkspaceView):
     @extend_schema(operation_id="erasures_retrieve", responses=ErasureSerializer)
     def get(self, request: Request, erasure_id: int) -> Response:
         """Look at the receipt of an erasure."""
-        receipt = erasures(workspace=self.workspace).filter(pk=erasure_id).first()
-        if receipt is None:
-            raise not_found()
+        receipt = found_or_404(erasures(workspace=self.workspace).filter(pk=erasure_id).first())
         return Response(ErasureSerializer(receipt).data)

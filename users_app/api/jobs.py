@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 
 from common.api.event_stream import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, EventStreamRenderer, NoEvents, event
 from common.api.pagination import PageQuery, page_schema
-from common.api.problems import Problem, not_found
+from common.api.problems import Problem, found_or_404
 from common.api.serializers import ChoiceField, StringField
 from jobs.models import FINISHED, Job, State
 from jobs.services import cancel
@@ -25,8 +26,6 @@ from users_app.job_selectors import jobs_of_workspace
 from users_app.models import Scope
 
 _LOOK_SECONDS: Final = 0.5
-# Then the stream ends, and the client asks again: nobody holds a thread of the server for ever.
-_STREAM_SECONDS: Final = 300.0
 
 
 class ProgressSerializer(serializers.Serializer):
@@ -86,10 +85,7 @@ class _JobView(WorkspaceView):
 
     def job_or_404(self, job_id: int) -> Job:
         """The workspace's job of that id; raises `Problem` 404."""
-        found = self.jobs().filter(pk=job_id).first()
-        if found is None:
-            raise not_found()
-        return found
+        return found_or_404(self.jobs().filter(pk=job_id).first())
 
 
 class JobsView(_JobView):
@@ -144,13 +140,13 @@ class JobEventsView(_JobView):
         """Follow a job: server-sent events.
 
         An event `job` with the job as `GET /jobs/{job_id}` shows it comes at once and after each change. The stream
-        ends after the change that ends the job, after five minutes, or with an event `gone` where the job was deleted.
+        ends after the change that ends the job, after some minutes, or with an event `gone` where the job was deleted.
         """
         job = self.job_or_404(job_id)
         return EventStream(self._events(job)) if request.method == "GET" else NoEvents()
 
     def _events(self, job: Job | None) -> Iterator[bytes]:
-        until = time.monotonic() + _STREAM_SECONDS
+        until = time.monotonic() + settings.EVENT_STREAM_SECONDS
         told: dict[str, Any] | None = None
         told_at = 0.0
         while job is not None:

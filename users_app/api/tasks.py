@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.pagination import PageQuery, page_schema
+from common.api.pagination import PageQuery, no_cursor, page_schema
 from common.api.problems import FieldError, Problem, invalid_input, not_found
 from lamp.catalogue import UnknownTask
 from lamp.task_definitions import InvalidDefinition, definition_of
@@ -170,9 +170,5 @@ def _opened(cursor: str, signer: signing.Signer) -> list[Any]:
     try:
         place: list[Any] = signer.unsign_object(cursor)
     except Exception:  # noqa: BLE001 (whatever a forged text makes the decoders raise)
-        raise invalid_input(
-            FieldError(
-                "?cursor", "This is no cursor of this list.", "Send the next_cursor of a page of it, or start anew."
-            )
-        ) from None
+        raise no_cursor() from None
     return place

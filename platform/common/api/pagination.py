@@ -12,7 +12,7 @@ from django.core import signing
 from django.db.models import Field, Model, Q, QuerySet
 from rest_framework import serializers
 
-from common.api.problems import FieldError, invalid_input
+from common.api.problems import FieldError, Problem, invalid_input
 from common.api.serializers import IntegerField, QuerySerializer, StringField
 
 MOST: Final = 200
@@ -53,6 +53,12 @@ def page_of(
     return found[:limit], signer.sign_object(values)
 
 
+def no_cursor() -> Problem:
+    """The cursor is damaged, or of another list."""
+    remedy = "Send the next_cursor of a page of it, or start anew."
+    return invalid_input(FieldError("?cursor", "This is no cursor of this list.", remedy))
+
+
 def list_name(*parts: object) -> str:
     """A short name for what a cursor belongs to, from whatever tells lists apart."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
@@ -76,11 +82,7 @@ def _opened(cursor: str, signer: signing.Signer, columns: list[_Column]) -> list
         values = signer.unsign_object(cursor)
         return [column.field.to_python(value) for column, value in zip(columns, values, strict=True)]
     except Exception:  # noqa: BLE001 (whatever a forged text makes the decoders raise)
-        raise invalid_input(
-            FieldError(
-                "?cursor", "This is no cursor of this list.", "Send the next_cursor of a page of it, or start anew."
-            )
-        ) from None
+        raise no_cursor() from None
 
 
 def _behind(columns: list[_Column], values: list[Any]) -> Q:

@@ -6,12 +6,14 @@ answer. Messages never quote what a client sent beyond names of fields: values m
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 CONTENT_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:lamppost:problem:"
 # So many field errors say enough; a body may hold thousands.
 MOST_ERRORS: Final = 100
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,13 @@ def body_too_large(limit: int) -> Problem:
 def not_found() -> Problem:
     """There is no such thing in this workspace. The same for what never existed and for what is somebody else's."""
     return Problem(404, "not-found", "There is no such thing here. Check the address and the ids in it.")
+
+
+def found_or_404(found: Found | None) -> Found:
+    """What a selector has found; raises `not_found` where it is nothing."""
+    if found is None:
+        raise not_found()
+    return found
 
 
 def pointer(*parts: str | int) -> str:

@@ -13,11 +13,10 @@ from django.utils.datastructures import MultiValueDict
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from common.api.converters import MOST_CHARACTERS
+from common.api.converters import MOST_CHARACTERS, stands_in_an_address
 from common.api.field_errors import Invalid as Invalid
 from common.api.problems import MOST_ERRORS
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}\Z")
 
 
@@ -56,7 +55,7 @@ class ExternalIdField(StringField):
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
-        if "/" in value or value in (".", "..") or _CONTROL.search(value):
+        if not stands_in_an_address(value):
             raise Invalid("This cannot stand in an address.", remedy="Leave out “/” and control characters.")
         return value
 

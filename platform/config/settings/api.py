@@ -15,10 +15,14 @@ API_RATE_LIMIT_STORAGE: str = env.str("API_RATE_LIMIT_STORAGE", default=BROKER_U
 IDEMPOTENCY_RETENTION_HOURS: float = env.float("IDEMPOTENCY_RETENTION_HOURS", default=48.0)
 # Event streams of one web process: each holds one of its threads.
 API_EVENT_STREAMS: int = env.int("API_EVENT_STREAMS", default=16)
+# One ends after so long, and clients come again: nobody holds a thread for ever.
+EVENT_STREAM_SECONDS: float = env.float("EVENT_STREAM_SECONDS", default=300.0)
 
 for _name in ("API_MAX_BODY_BYTES", "API_MAX_STREAM_BYTES", "API_REQUESTS_PER_MINUTE", "API_EVENT_STREAMS"):
     if globals()[_name] < 1:
         raise ImproperlyConfigured(f"{_name} must be positive, not {globals()[_name]}.")
+if not 0 < EVENT_STREAM_SECONDS < float("inf"):
+    raise ImproperlyConfigured(f"EVENT_STREAM_SECONDS must be positive: {EVENT_STREAM_SECONDS}.")
 if IDEMPOTENCY_RETENTION_HOURS <= 0:
     raise ImproperlyConfigured(f"IDEMPOTENCY_RETENTION_HOURS must be positive, not {IDEMPOTENCY_RETENTION_HOURS}.")
 

@@ -15,8 +15,6 @@ AUTO_ADAPTER_DOCUMENTS: int = env.int("AUTO_ADAPTER_DOCUMENTS", default=50)
 # How many requests of one web process may wait for answers at a time. Fewer than it has threads, so that others are
 # served meanwhile; whoever comes beyond is told where the answer will be.
 WAITING_REQUESTS: int = env.int("WAITING_REQUESTS", default=32)
-# An event stream ends after so long; clients come again.
-EVENT_STREAM_SECONDS: float = env.float("EVENT_STREAM_SECONDS", default=300.0)
 
 # Prompts, inputs and outputs that clients asked for are deleted so long after they ended; 0 keeps them.
 GENERATION_RETENTION_DAYS: float = env.float("GENERATION_RETENTION_DAYS", default=30.0)
@@ -29,5 +27,3 @@ if WAITING_REQUESTS < 0:
     raise ImproperlyConfigured(f"WAITING_REQUESTS must not be negative: {WAITING_REQUESTS}.")
 if not 0 <= GENERATION_RETENTION_DAYS < float("inf"):
     raise ImproperlyConfigured(f"GENERATION_RETENTION_DAYS must not be negative: {GENERATION_RETENTION_DAYS}.")
-if not 0 < EVENT_STREAM_SECONDS < float("inf"):
-    raise ImproperlyConfigured(f"EVENT_STREAM_SECONDS must be positive: {EVENT_STREAM_SECONDS}.")

@@ -198,14 +198,14 @@ def test_a_job_that_is_deleted_is_gone(api, job, quick):
     assert names == ["job", "gone"]
 
 
-def test_nobody_is_followed_for_ever(api, job, quick, monkeypatch):
-    monkeypatch.setattr("users_app.api.jobs._STREAM_SECONDS", 0.05)
+def test_nobody_is_followed_for_ever(api, job, quick, settings):
+    settings.EVENT_STREAM_SECONDS = 0.05
     assert len(list(follow(api, job))) == 1
 
 
-def test_a_stream_in_which_nothing_happens_is_kept_alive(api, job, quick, monkeypatch):
+def test_a_stream_in_which_nothing_happens_is_kept_alive(api, job, quick, monkeypatch, settings):
     monkeypatch.setattr("users_app.api.jobs.KEEP_ALIVE_SECONDS", 0.02)
-    monkeypatch.setattr("users_app.api.jobs._STREAM_SECONDS", 0.2)
+    settings.EVENT_STREAM_SECONDS = 0.2
     answer = api.get(f"/api/v1/jobs/{job.pk}/events")
     assert b"".join(answer.streaming_content).count(b": still here") >= 2
 

@@ -1,6 +1,7 @@
 """`/v1/models`, `/v1/completions` and `/v1/chat/completions`, as the clients of OpenAI's API call them."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
@@ -12,7 +13,7 @@ from rest_framework.serializers import BaseSerializer
 
 from common.api.event_stream import EVENT_STREAMS, KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream
 from common.api.field_errors import field_errors
-from common.api.problems import FieldError, Problem, invalid_input, malformed_body, not_found
+from common.api.problems import FieldError, Problem, found_or_404, invalid_input, malformed_body
 from training_app import asking
 from training_app.api.openai_shaped import answers, bodies
 from training_app.api.openai_shaped.errors import RETRY_HEADER, error_of, exception_handler
@@ -23,15 +24,13 @@ from training_app.base_models import asked_base_model, base_models
 from training_app.default_task import only_task
 from training_app.generation_selectors import generation_by_id
 from training_app.models import BaseModel, Generation
-from training_app.waiting import wait_for
+from training_app.waiting import wait_for, wait_paced
 from users_app.api.base import WorkspaceView
 from users_app.models import EndUser, Scope
 from users_app.tasks import task_of
 
 # Half of what the official client waits for an answer.
 _WAIT_SECONDS: Final = 300.0
-# The least between two looks.
-_PAUSE_SECONDS: Final = 1.0
 
 
 class _JSONWhateverIsAccepted(DefaultContentNegotiation):
@@ -110,16 +109,16 @@ class NothingHereView(OpenAIView):
     post = put = patch = delete = get
 
 
-class _AnswerView(OpenAIView):
+class _AnswerView(OpenAIView, ABC):
     """Asks for one text, and waits for it."""
 
     scopes: ClassVar = {"POST": Scope.GENERATE}
     form: ClassVar[answers.Form]
     serializer: ClassVar[type[BaseSerializer]]
 
+    @abstractmethod
     def input_of(self, body: Mapping[str, Any]) -> str:
         """The text that the model shall see."""
-        raise NotImplementedError
 
     def post(self, request: Request) -> Response | EventStream:
         """Store the question, and answer it whole or as a stream."""
@@ -190,13 +189,8 @@ class _AnswerView(OpenAIView):
     def _events(self, generation: Generation, *, with_usage: bool) -> Iterator[bytes]:
         yield from self.form.opening(generation)
         until = time.monotonic() + _WAIT_SECONDS
-        while True:
-            began = time.monotonic()
-            if wait_for([generation.pk], seconds=KEEP_ALIVE_SECONDS) or began > until:
-                break
+        while not wait_paced([generation.pk], seconds=KEEP_ALIVE_SECONDS) and time.monotonic() < until:
             yield KEEP_ALIVE
-            # Where too many wait already, it comes back at once.
-            time.sleep(max(0.0, _PAUSE_SECONDS - (time.monotonic() - began)))
         try:
             answered = self._answered(generation.pk)
         except Problem as problem:
@@ -222,10 +216,7 @@ class _AnswerView(OpenAIView):
         return generation
 
     def _generation(self, generation_id: int) -> Generation:
-        found = generation_by_id(workspace=self.workspace, generation_id=generation_id)
-        if found is None:
-            raise not_found()
-        return found
+        return found_or_404(generation_by_id(workspace=self.workspace, generation_id=generation_id))
 
 
 class CompletionsView(_AnswerView):
