@@ -60,7 +60,7 @@ class Route:
         """The address of things of `workspace`, and whether all of them exist there."""
         address, exists = "/" + self.pattern, True
         for name, converter in self.parameters.items():
-            value = _value(workspace, name)
+            value = what_stands(workspace, name)
             exists &= value is not None
             plausible = 999_999_999 if isinstance(converter, (Number, IntConverter)) else "x"
             shown = converter.to_url(plausible if value is None else value)
@@ -85,7 +85,7 @@ def _walk(patterns: list[Any], prefix: str, parameters: dict[str, Any]) -> Itera
             yield Route(here, known, pattern.callback)
 
 
-def _value(workspace: Workspace, parameter: str) -> Any:
+def what_stands(workspace: Workspace, parameter: str) -> Any:
     """What stands for `parameter` in `workspace`, None where nothing there is known by that name."""
     if parameter in _CLIENTS_NAMES:
         label, field = _CLIENTS_NAMES[parameter]

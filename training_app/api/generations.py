@@ -6,14 +6,22 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.event_stream import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, EventStreamRenderer, NoEvents, event
+from common.api.event_stream import (
+    DESCRIBED,
+    KEEP_ALIVE,
+    KEEP_ALIVE_SECONDS,
+    MEDIA_TYPE,
+    EventStream,
+    EventStreamRenderer,
+    NoEvents,
+    event,
+)
 from common.api.pagination import page_schema
 from common.api.problems import found_or_404
 from common.api.serializers import ChoiceField, ExternalIdField, StrictSerializer, StringField
@@ -150,7 +158,7 @@ class GenerationEventsView(WorkspaceView):
         operation_id="follow_generation",
         tags=_TAGS,
         summary="Server-sent events of one generation, until its end",
-        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+        responses={(200, MEDIA_TYPE): DESCRIBED},
     )
     def get(self, request: Request, generation_id: int) -> HttpResponseBase:
         """An event `generation` for each change of its state, the last with its output; the stream ends with it, or

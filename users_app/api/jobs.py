@@ -8,14 +8,22 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.event_stream import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, EventStreamRenderer, NoEvents, event
+from common.api.event_stream import (
+    DESCRIBED,
+    KEEP_ALIVE,
+    KEEP_ALIVE_SECONDS,
+    MEDIA_TYPE,
+    EventStream,
+    EventStreamRenderer,
+    NoEvents,
+    event,
+)
 from common.api.pagination import PageQuery, page_schema
 from common.api.problems import Problem, found_or_404
 from common.api.serializers import ChoiceField, StringField
@@ -135,7 +143,7 @@ class JobEventsView(_JobView):
     scopes: ClassVar = {"GET": Scope.READ}
     renderer_classes = [EventStreamRenderer, JSONRenderer]
 
-    @extend_schema(operation_id="follow_job", responses={(200, "text/event-stream"): OpenApiTypes.STR})
+    @extend_schema(operation_id="follow_job", responses={(200, MEDIA_TYPE): DESCRIBED})
     def get(self, request: Request, job_id: int) -> HttpResponseBase:
         """Follow a job: server-sent events.
 

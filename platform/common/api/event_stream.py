@@ -12,6 +12,17 @@ from common.api.bounded_streams import BoundedStream, Place, Places
 
 MEDIA_TYPE: Final = "text/event-stream"
 _CONTENT_TYPE: Final = f"{MEDIA_TYPE}; charset=utf-8"
+DESCRIBED: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Each event of the stream.",
+    "required": ["event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "A JSON object."},
+    },
+}
+"""For the API's description: what a client reads off such a stream, one after the other."""
 # A comment, which clients ignore. Sent while nothing happens, so that nobody between takes the connection for dead.
 KEEP_ALIVE: Final = b": still here\n\n"
 KEEP_ALIVE_SECONDS: Final = 15.0

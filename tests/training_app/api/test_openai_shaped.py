@@ -21,8 +21,19 @@ ASKED = {"model": "small", "user": "alice", "messages": MESSAGES, "max_tokens": 
 CHAT = "/v1/chat/completions"
 
 
+@pytest.fixture
+def waiting(monkeypatch):
+    """Let whoever waits for an answer, once or as often as a stream looks, do this: `waiting(function)`."""
+
+    def instead(wait):
+        for name in ("wait_for", "wait_paced"):
+            monkeypatch.setattr(f"training_app.api.openai_shaped.views.{name}", wait)
+
+    return instead
+
+
 @pytest.fixture(autouse=True)
-def answering(in_process, monkeypatch):
+def answering(in_process, waiting):
     """The models are recorded, and whoever waits for an answer makes a worker give it."""
     small_t5()
 
@@ -30,7 +41,7 @@ def answering(in_process, monkeypatch):
         in_process("generate")
         return True
 
-    monkeypatch.setattr("training_app.api.openai_shaped.views.wait_for", wait_for)
+    waiting(wait_for)
 
 
 @pytest.fixture
@@ -175,7 +186,7 @@ def test_a_stream_ends_as_that_api_says(api, alice):
     assert all(re.match(r"data: (\{.*\}|\[DONE\])$", event) for event in events)
 
 
-def test_an_answer_that_fails_while_it_is_streamed_is_an_error(client, alice, monkeypatch):
+def test_an_answer_that_fails_while_it_is_streamed_is_an_error(client, alice, waiting):
     def fail(generation_ids, *, seconds):
         Generation.objects.update(
             state="failed",
@@ -185,15 +196,15 @@ def test_an_answer_that_fails_while_it_is_streamed_is_an_error(client, alice, mo
         )
         return True
 
-    monkeypatch.setattr("training_app.api.openai_shaped.views.wait_for", fail)
+    waiting(fail)
     with pytest.raises(openai.APIError, match="It broke"):
         list(client.chat.completions.create(**ASKED, stream=True))
     error = error_of(lambda: client.chat.completions.create(**ASKED))
     assert (error.status_code, error.code, error.type) == (500, "generation_failed", "server_error")
 
 
-def test_one_that_takes_too_long_says_where_it_will_be(client, complete, alice, monkeypatch):
-    monkeypatch.setattr("training_app.api.openai_shaped.views.wait_for", lambda *_, **__: False)
+def test_one_that_takes_too_long_says_where_it_will_be(client, complete, alice, waiting, monkeypatch):
+    waiting(lambda *_, **__: False)
     monkeypatch.setattr("training_app.api.openai_shaped.views._WAIT_SECONDS", 0.0)
     error = error_of(complete)
     assert (error.status_code, error.code) == (504, "not_answered_yet")
