@@ -87,7 +87,7 @@ def test_every_answer_is_one_that_is_described(case, of_what_stands, program, ac
 @pytest.mark.long
 @api_description.given(of_what_stands=st.booleans())
 @api_description.parametrize()
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_so_it_is_however_long_one_asks(case, of_what_stands, program, acme):
     ask_and_check(case, program, acme if of_what_stands else None)
 
