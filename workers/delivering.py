@@ -30,7 +30,7 @@ _AT_ONCE: Final = 16
 _OF_AN_ENDPOINT: Final = 4
 _HELD: Final = 64
 # After so long nothing more is begun: other kinds of the queue have their turn.
-_BEGIN_SECONDS: Final = 10.0
+_BEGIN_SECONDS: Final = 5.0
 # What would wait longer for its endpoint's turn, as fast as that one is, goes back.
 _PATIENCE_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.2
