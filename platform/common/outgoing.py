@@ -104,17 +104,7 @@ class _Incoming(io.RawIOBase):
 
 def _connected(url: Url, addresses: list[Address], deadline: _Deadline) -> socket.socket:
     connecting = _Deadline(deadline.at_most(CONNECT_SECONDS))
-    connection = None
-    for address in addresses:
-        try:
-            connection = socket.create_connection((str(address), url.port), timeout=connecting.left())
-            break
-        except TimeoutError:
-            raise
-        except OSError:
-            continue
-    if connection is None:
-        raise _NotConnected
+    connection = _first_connection([str(address) for address in addresses], url.port, connecting)
     if url.scheme == "http":
         return connection
     try:
@@ -124,6 +114,19 @@ def _connected(url: Url, addresses: list[Address], deadline: _Deadline) -> socke
     except BaseException:
         connection.close()
         raise
+
+
+def _first_connection(hosts: list[str], port: int, deadline: _Deadline) -> socket.socket:
+    """A connection to the first of them that takes one; each has its share of the time that is left."""
+    failed: OSError = _NotConnected()
+    for at, host in enumerate(hosts):
+        try:
+            return socket.create_connection((host, port), timeout=deadline.left() / (len(hosts) - at))
+        except TimeoutError as error:
+            failed = error
+        except OSError:
+            failed = _NotConnected()
+    raise failed
 
 
 @cache

@@ -1,8 +1,11 @@
 """What the sweep finds: deliveries that lost their job, those nobody can use any more, and what is past its time."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from jobs.models import Job
@@ -10,6 +13,7 @@ from jobs.services import sweep
 from tests.webhooks import states, webhook
 from users_app import webhook_sweep
 from users_app.models import WebhookDelivery, WebhookEndpoint
+from users_app.webhook_recording import Subject, record_events
 from users_app.webhooks import change_webhook, delete_webhook, send_ping
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -131,3 +135,59 @@ def test_it_comes_once_a_minute(endpoint, due, monkeypatch):
     webhook_sweep.sweep_webhooks()
     webhook_sweep.sweep_webhooks()
     assert calls == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_endpoint_that_is_deleted_while_an_event_is_recorded_spoils_neither(endpoint, workspace):
+    """The event's transaction has its delivery; whoever deletes waits for it, and takes that along."""
+    recorded, ended = threading.Event(), []
+
+    def delete():
+        try:
+            recorded.wait(10)
+            delete_webhook(endpoint=endpoint)
+            while not webhook_sweep.delete_removed():
+                pass
+            ended.append("deleted")
+        finally:
+            connection.close()
+
+    deleter = threading.Thread(target=delete)
+    deleter.start()
+    with transaction.atomic():
+        assert record_events("job.finished", [Subject(workspace_id=workspace.pk, id=1, outcome="done")])
+        recorded.set()
+        time.sleep(0.5)
+        assert ended == []
+        # The endpoint is not for new events any more, and nobody waits for it.
+        assert record_events("job.finished", [Subject(workspace_id=workspace.pk, id=2, outcome="done")]) == []
+    deleter.join(10)
+    assert ended == ["deleted"]
+    assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_does_not_wait_for_a_delivery_that_is_being_recorded(endpoint, workspace, settings):
+    """Ends of generations are many: none of them waits for what is noted of an endpoint."""
+    held, may_end = threading.Event(), threading.Event()
+
+    def note():
+        try:
+            with transaction.atomic():
+                WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+                WebhookEndpoint.objects.filter(pk=endpoint.pk).update(failing_since=timezone.now())
+                held.set()
+                may_end.wait(10)
+        finally:
+            connection.close()
+
+    noting = threading.Thread(target=note)
+    noting.start()
+    try:
+        assert held.wait(10)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '2s'")
+            assert record_events("job.finished", [Subject(workspace_id=workspace.pk, id=1, outcome="done")])
+    finally:
+        may_end.set()
+        noting.join(10)
