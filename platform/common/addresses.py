@@ -161,6 +161,7 @@ def _resolved(host: str, timeout_seconds: float) -> list[Address]:
     unknown = NotResolved("The host's name leads to no address.", "Check the name, and whether it is known outside.")
     silent = NotResolved("The host's name could not be looked up in time.", "Try again later.")
     answers: list[list[Address]] = []
+    lookups = _lookups
 
     def look_up() -> None:
         try:
@@ -170,9 +171,9 @@ def _resolved(host: str, timeout_seconds: float) -> list[Address]:
         except (OSError, ValueError):
             answers.append([])
         finally:
-            _lookups.release()
+            lookups.release()
 
-    if not _lookups.acquire(timeout=timeout_seconds):
+    if not lookups.acquire(timeout=timeout_seconds):
         raise silent
     thread = threading.Thread(target=look_up, name="lookup", daemon=True)
     thread.start()
