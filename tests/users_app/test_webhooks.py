@@ -159,6 +159,15 @@ class TestWhichJobs:
         ended_job(workspace, "train_adapter")
         assert states() == ["pending"]
 
+    def test_one_that_is_done_is_told_of_with_its_effect(self, endpoint, workspace, receiver, deliver):
+        job = enqueue(JobSpec(kind="import_dataset", workspace_id=workspace.pk))
+        [taken] = claims.claim(kinds.get("import_dataset"))
+        with transaction.atomic():
+            claims.finish(taken.id, taken.claim, result={}, done=None, total=None, message="")
+            assert states() == ["pending"]
+        deliver()
+        assert [(one.json["data"]["id"], one.json["data"]["state"]) for one in receiver.received] == [(job.pk, "done")]
+
     def test_a_job_that_is_let_run_again_is_told_of_as_it_ends_then(self, endpoint, workspace, receiver, deliver):
         job = ended_job(workspace)
         retry(job.pk)
