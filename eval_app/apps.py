@@ -12,7 +12,7 @@ class EvalAppConfig(AppConfig):
         from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, SCORE_RUN
         from jobs import kinds, origins, sweeps
         from training_app import finishers
-        from users_app import erasers, exporting
+        from users_app import erasers, exporting, webhook_events
 
         for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, SCORE_RUN):
             kinds.register(kind)
@@ -22,5 +22,6 @@ class EvalAppConfig(AppConfig):
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources)
+        webhook_events.tell_of_jobs(IMPORT_DATASET.name)
         erasers.register(ERASER)
         exporting.register(EXPORTER)

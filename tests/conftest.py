@@ -95,3 +95,33 @@ def api(api_key, client_of):
 def stranger_api(api_key, client_of, mallory):
     """A program of Mallory's workspace that may do everything there."""
     return client_of(api_key(workspace=mallory.workspace))
+
+
+@pytest.fixture
+def loopback(settings):
+    """Webhooks may go to this machine."""
+    from ipaddress import ip_network
+
+    settings.WEBHOOK_ALLOWED_NETWORKS = (ip_network("127.0.0.0/8"),)
+
+
+@pytest.fixture
+def receiver(loopback):
+    """Somebody who listens to webhooks."""
+    from tests.receivers import receiving
+
+    with receiving() as one:
+        yield one
+
+
+@pytest.fixture
+def deliver(in_process):
+    """Send the webhooks that are due until none is; how many batches there were."""
+    return lambda: in_process("deliver_webhook")
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    """A webhook that failed is sent again at once, three times."""
+    monkeypatch.setattr("users_app.webhook_deliveries.PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("users_app.webhook_deliveries.REST_SECONDS", 0.0)

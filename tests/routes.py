@@ -28,6 +28,8 @@ _ALSO_CALLED: dict[str, tuple[str, dict[str, Any]]] = {
     "generation": ("generation", {"kind": "answer"}),
     "preview": ("generation", {"kind": "preview"}),
     "erasure": ("erasurereceipt", {}),
+    "webhook": ("webhookendpoint", {}),
+    "delivery": ("webhookdelivery", {}),
 }
 
 

@@ -16,10 +16,12 @@ from tests.lamp.own_tasks import REPLIES
 from tests.routes import METHODS, leads_to_workspace, routes, rows_of
 from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
+from tests.webhooks import webhook
 from training_app.adapters import record_adapter
 from users_app.erasure import erase_end_user
 from users_app.models import Scope
 from users_app.tasks import define_task
+from users_app.webhooks import send_ping
 
 API = ("api/", "v1/")
 # They say what the API is, to everyone, and hold nothing of anybody.
@@ -34,6 +36,8 @@ BODIES = [
     {"user": "alice", "model": "some/t5", "messages": [{"role": "user", "content": "roses"}]},
     {"user": "alice", "task": "LaMP-7", "base_model": "some/t5", "rank": 8},
     {"rating": "rejected"},
+    {"url": "https://93.184.216.34/", "event_types": ["job.finished"]},
+    {"enabled": False},
     {"id": "alice-0", "task": "LaMP-7", "fields": {"text": "a stranger's text"}},
     {"documents": [{"id": "alice-0", "task": "LaMP-7", "fields": {"text": "a stranger's text"}}]},
 ]
@@ -50,6 +54,7 @@ def acme(workspace, alice, bob, dev):
     define_task(workspace=workspace, definition=REPLIES)
     job = enqueue(JobSpec(kind="embed_documents", workspace_id=workspace.pk, end_user_id=alice.pk))
     cancel(job.pk)
+    send_ping(endpoint=webhook(workspace, "https://93.184.216.34/hooks-of-acme"))
     erase_end_user(workspace=workspace, end_user=people.person(workspace, "carol"))
     return workspace
 
@@ -58,7 +63,7 @@ def acme(workspace, alice, bob, dev):
 def secrets(acme):
     """What nobody else may read: every text of the people of acme, and what was made of it."""
     texts = [entry["text"] for entry in [*people.OF_ALICE, *people.OF_BOB]]
-    return [*texts, "rain on my roses", REPLIES["title"]]
+    return [*texts, "rain on my roses", REPLIES["title"], "hooks-of-acme"]
 
 
 @pytest.fixture

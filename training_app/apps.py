@@ -13,7 +13,8 @@ class TrainingAppConfig(AppConfig):
         from training_app.generations import ORIGIN, conclude
         from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, TRAIN_ADAPTER
         from training_app.object_sweep import sweep_objects
-        from users_app import erasers, exporting
+        from training_app.webhook_events import OF_GENERATIONS
+        from users_app import erasers, exporting, webhook_events
 
         kinds.register(TRAIN_ADAPTER)
         kinds.register(GENERATE)
@@ -23,3 +24,6 @@ class TrainingAppConfig(AppConfig):
         exporting.register(EXPORTER)
         origins.register_for_many(ORIGIN, conclude)
         sweeps.register(sweep_generations)
+        webhook_events.register(OF_GENERATIONS)
+        # An evaluation run's trainings are steps of an experiment, thousands of them.
+        webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run"])

@@ -15,12 +15,16 @@ from training_app import finishers
 from training_app.kinds import GENERATE
 from training_app.models import Adapter, Generation
 from users_app.models import Document
+from users_app.webhook_recording import Subject, record_events
 
 CHANNEL: Final = "generations"
 """PostgreSQL's channel that carries the ids of generations that have ended."""
 
 ORIGIN: Final = "generation"
 """Of jobs for generations that clients asked for: "generation:12"."""
+
+FINISHED_EVENT: Final = "generation.finished"
+"""What webhooks are told of a generation's end (`training_app.webhook_events`)."""
 
 _CHUNK: Final = 1000
 _NOTICES: Final = 500
@@ -120,6 +124,8 @@ def record_answer(*, generation: Generation, answer: Answer) -> None:
         **answered, state=Generation.State.DONE, finished_at=Now(), problem_slug="", problem_detail=""
     )
     _notify([generation.pk])
+    if generation.kind == Generation.Kind.ANSWER and generation.asked_method:
+        _record_end(generation.pk, workspace_id=generation.end_user.workspace_id, state=Generation.State.DONE)
 
 
 def _prompt_to_keep(generation: Generation, answer: Answer) -> str:
@@ -155,20 +161,24 @@ def conclude_all(generation_ids: Collection[int]) -> int:
     Safe to repeat; one whose job waits or runs, or that has ended, stays as it is.
     """
     under_way = asked_by_clients().filter(pk__in=generation_ids, state=Generation.State.ASKED)
-    origins = {generation_origin(pk): pk for pk in under_way.values_list("pk", flat=True)}
+    origins = {
+        generation_origin(pk): (pk, kind, workspace_id)
+        for pk, kind, workspace_id in under_way.values_list("pk", "kind", "end_user__workspace_id")
+    }
     jobs = {job.origin: job for job in jobs_of_generations(origins).order_by("pk")}
     concluded = 0
-    for origin, pk in origins.items():
+    for origin, (pk, kind, workspace_id) in origins.items():
         job = jobs.get(origin)
         if job is not None and job.state in UNFINISHED:
             continue
         with transaction.atomic():
             # An answer that is being recorded in this moment comes first, and then this changes nothing.
-            ended = Generation.objects.filter(pk=pk, state=Generation.State.ASKED).update(
-                **_problem(job), finished_at=Now()
-            )
+            problem = _problem(job)
+            ended = Generation.objects.filter(pk=pk, state=Generation.State.ASKED).update(**problem, finished_at=Now())
             if ended:
                 _notify([pk])
+            if ended and kind == Generation.Kind.ANSWER:
+                _record_end(pk, workspace_id=workspace_id, state=problem["state"])
         concluded += ended
     return concluded
 
@@ -188,6 +198,11 @@ def _problem(job: Job | None) -> dict[str, str]:
         "problem_slug": "generation-failed",
         "problem_detail": f"It could not be answered: {why}"[:600],
     }
+
+
+def _record_end(generation_id: int, *, workspace_id: int, state: str) -> None:
+    """Let the workspace's webhooks be told, exactly if the end stands."""
+    record_events(FINISHED_EVENT, [Subject(workspace_id=workspace_id, id=generation_id, outcome=str(state))])
 
 
 def _notify(generation_ids: Sequence[int]) -> None:

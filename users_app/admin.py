@@ -6,7 +6,16 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from common.admin import ReadOnlyAdmin
 from users_app.api_key_admin import ApiKeyAdmin as ApiKeyAdmin
-from users_app.models import Document, EndUser, ErasureReceipt, Membership, Workspace, WorkspaceTask
+from users_app.models import (
+    Document,
+    EndUser,
+    ErasureReceipt,
+    Membership,
+    WebhookDelivery,
+    WebhookEndpoint,
+    Workspace,
+    WorkspaceTask,
+)
 
 
 class MembershipInline(TabularInline):
@@ -60,3 +69,33 @@ class WorkspaceTaskAdmin(ReadOnlyAdmin):
     list_filter = ["workspace"]
     search_fields = ["=key", "=version"]
     list_select_related = ["workspace", "created_by"]
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ReadOnlyAdmin):
+    """Changed through the API alone. What the secrets are made of is not shown."""
+
+    list_display = ["id", "workspace", "url", "event_types", "created_by", "disabled_reason", "failing_since"]
+    list_filter = ["workspace", "disabled_reason"]
+    list_select_related = ["workspace", "created_by"]
+    fields = [
+        "workspace",
+        "url",
+        "event_types",
+        "created_by",
+        "created_at",
+        "disabled_at",
+        "disabled_reason",
+        "failing_since",
+        "resting_until",
+        "previous_until",
+        "removed_at",
+    ]
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["id", "endpoint", "event_type", "subject_id", "state", "attempts", "status_code", "error"]
+    list_filter = ["state", "event_type"]
+    search_fields = ["=id", "=subject_id"]
+    list_select_related = ["endpoint"]

@@ -8,3 +8,11 @@ FINISH_ERASURE = Kind(
     handler="workers.erasing.handle",
     lease_seconds=120,
 )
+
+DELIVER_WEBHOOK = Kind(
+    name="deliver_webhook",
+    queue="cpu",
+    handler="workers.delivering.handle",
+    batch_size=64,
+    lease_seconds=60,
+)

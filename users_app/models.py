@@ -5,6 +5,7 @@ A foreign key that leads another index of its table has none of its own (`db_ind
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -214,3 +215,121 @@ class WorkspaceTask(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}, version {self.number}"
+
+
+class WebhookEndpoint(models.Model):
+    """Where a workspace wants to be told of which events. Its secret is derived (`users_app.webhook_signing`)."""
+
+    class Disabled(models.TextChoices):
+        """Why nothing is sent there."""
+
+        ASKED = "asked", "a client asked for it"
+        GONE = "gone", "it answered 410: nobody listens there any more"
+        FAILING = "failing", "it has answered nothing but failures for days"
+        BACKLOG = "backlog", "too many deliveries waited for it"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="webhooks", db_index=False)
+    url = models.TextField(max_length=2_000)
+    event_types = ArrayField(models.CharField(max_length=50))
+    # What the signing secrets are derived from, with the installation's key; the earlier one signs until its time.
+    secret_salt = models.BinaryField(max_length=32)
+    secret_number = models.PositiveIntegerField(default=1)
+    previous_salt = models.BinaryField(max_length=32, null=True)
+    previous_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    disabled_reason = models.CharField(max_length=20, choices=Disabled, blank=True, default="")
+    # Its client has deleted it: a sweep deletes its deliveries, of which there may be millions, and then the row.
+    removed_at = models.DateTimeField(null=True, blank=True)
+    # Since when there was no success; how many attempts in a row had no answer at all, and until when it is spared.
+    failing_since = models.DateTimeField(null=True, blank=True)
+    unanswered = models.PositiveIntegerField(default=0)
+    resting_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(url=""), name="webhook_has_a_url"),
+            models.CheckConstraint(
+                condition=Q(event_types__len__gt=0, event_types__len__lte=20), name="webhook_hears_of_something"
+            ),
+            models.CheckConstraint(
+                condition=Q(disabled_at__isnull=True, disabled_reason="")
+                | Q(disabled_at__isnull=False, disabled_reason__in=["asked", "gone", "failing", "backlog"]),
+                name="webhook_disabled_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(removed_at__isnull=True) | Q(disabled_at__isnull=False), name="webhook_removed_is_disabled"
+            ),
+            models.CheckConstraint(
+                condition=Q(previous_salt__isnull=True, previous_until__isnull=True)
+                | Q(previous_salt__isnull=False, previous_until__isnull=False),
+                name="webhook_previous_secret_has_an_end",
+            ),
+        ]
+        indexes = [
+            # Its leading part is what every event looks into.
+            models.Index(fields=["workspace", "id"], name="webhook_by_workspace"),
+            models.Index(fields=["id"], condition=Q(removed_at__isnull=False), name="webhook_removed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"webhook {self.pk}"
+
+
+class WebhookDelivery(models.Model):
+    """One event that one endpoint is to be told of, by number alone: what is sent is read when it is sent."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "it is sent, or tried again"
+        DELIVERED = "delivered", "it was answered with success"
+        FAILED = "failed", "it was tried to the end"
+        DROPPED = "dropped", "it was given up: what it was about is gone, or the endpoint is disabled"
+
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    # By which the receiver knows the event again, however often it comes.
+    message_id = models.UUIDField(db_default=RandomUUID(), editable=False)
+    event_type = models.CharField(max_length=50)
+    # Which one, and how it ended: a generation's or job's number and state. Null and empty for a ping.
+    subject_id = models.BigIntegerField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, blank=True, default="")
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    # Of the last attempt: the status, or a word for why there was none (`common.outgoing.Answer`); why it was dropped.
+    status_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    error = models.CharField(max_length=40, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["endpoint", "event_type", "subject_id", "outcome"],
+                condition=Q(subject_id__isnull=False),
+                name="webhook_delivery_once_an_event",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="pending", finished_at__isnull=True, next_attempt_at__isnull=False)
+                | Q(
+                    state__in=["delivered", "failed", "dropped"],
+                    finished_at__isnull=False,
+                    next_attempt_at__isnull=True,
+                ),
+                name="webhook_delivery_state_has_its_times",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["endpoint", "id"], name="webhook_delivery_by_endpoint"),
+            # Of what waits: what is overdue, and for whom.
+            models.Index(
+                fields=["next_attempt_at", "endpoint"], condition=Q(state="pending"), name="webhook_delivery_waiting"
+            ),
+            models.Index(
+                fields=["finished_at"], condition=Q(finished_at__isnull=False), name="webhook_delivery_by_end"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"webhook delivery {self.pk}"

@@ -15,7 +15,8 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from jobs import conf, stored_json
+from jobs import conf, endings, stored_json
+from jobs.endings import Ended
 from jobs.errors import Described
 from jobs.kinds import Kind
 
@@ -90,6 +91,7 @@ _FINISH: Final = """
            result = %(result)s::jsonb, error_type = '', error_message = '', error_trace = '',
            progress_done = %(done)s, progress_total = %(total)s, progress_message = %(message)s
      WHERE id = %(id)s AND claim = %(claim)s AND state = 'running'
+    RETURNING id, kind, origin, state, workspace_id
 """
 
 # What becomes of a claim that ends without success; the same words serve the sweep, which takes back expired ones.
@@ -107,7 +109,7 @@ _END_ATTEMPT: Final = """
            cancel_requested = ended.state = 'cancelled', alone = j.alone OR {alone},
            error_type = %(type)s, error_message = %(error)s, error_trace = %(trace)s
       FROM ended WHERE j.id = ended.id
-    RETURNING j.id, j.kind, j.origin, j.state
+    RETURNING j.id, j.kind, j.origin, j.state, j.workspace_id
 """
 
 _FAIL: Final = _END_ATTEMPT.format(
@@ -127,6 +129,7 @@ _GIVE_BACK: Final = """
            attempts = attempts - 1, claim = NULL, lease_until = NULL,
            available_at = clock_timestamp() + make_interval(secs => %(delay)s)
      WHERE id = %(id)s AND claim = %(claim)s AND state = 'running'
+    RETURNING id, kind, origin, state, workspace_id
 """
 
 
@@ -160,16 +163,6 @@ class Taken:
     max_attempts: int
     batch_key: str = ""
     alone: bool = False
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A job whose attempt ended, and the state it now has."""
-
-    id: int
-    kind: str
-    origin: str
-    state: str
 
 
 def claim(kind: Kind, *, worker_id: uuid.UUID | None = None) -> list[Taken]:
@@ -243,9 +236,7 @@ def finish(
         "total": total,
         "message": message,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_FINISH, values)
-        return cursor.rowcount == 1
+    return bool(_end(_FINISH, values))
 
 
 def fail(
@@ -267,26 +258,31 @@ def fail(
         "alone": alone,
         "delay": backoff_seconds(attempt),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_FAIL, values)
-        row = cursor.fetchone()
-    return Ended(*row) if row else None
+    ended = _end(_FAIL, values)
+    return ended[0] if ended else None
 
 
 def give_back(job_id: int, claim_id: uuid.UUID, *, delay_seconds: float = 0.0) -> bool:
     """Let another worker have the job; the attempt does not count. False where the claim is lost."""
-    with connection.cursor() as cursor:
-        cursor.execute(_GIVE_BACK, {"id": job_id, "claim": claim_id, "delay": delay_seconds})
-        return cursor.rowcount == 1
+    return bool(_end(_GIVE_BACK, {"id": job_id, "claim": claim_id, "delay": delay_seconds}))
 
 
 def take_back_expired(*, limit: int = 1000) -> list[Ended]:
     """End the attempts whose lease ran out: someone else runs them, or, attempts exhausted, they failed."""
     error = Described("jobs.errors.LeaseExpired", "The worker fell silent and its lease ran out.", "")
     values = _error_values(error) | {"retry": True, "cancelled": False, "delay": 0.0, "limit": limit}
-    with connection.cursor() as cursor:
-        cursor.execute(_EXPIRE, values)
-        return [Ended(*row) for row in cursor.fetchall()]
+    return _end(_EXPIRE, values)
+
+
+def _end(statement: str, values: dict[str, Any]) -> list[Ended]:
+    """End attempts, and let the ends be recorded that are a job's; what each has become."""
+    # A savepoint would be one more for every job that is done: whoever is in a transaction rolls all of it back.
+    with transaction.atomic(savepoint=False):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            ended = [Ended(*row) for row in cursor.fetchall()]
+        endings.record(ended)
+    return ended
 
 
 def backoff_seconds(attempt: int) -> float:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from jobs import bells, claims, conf, kinds, nodes, origins, stored_json, sweeps
+from jobs import bells, claims, conf, endings, kinds, nodes, origins, stored_json, sweeps
+from jobs.endings import Ended
 from jobs.models import UNFINISHED, Job
 
 logger = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ _CANCEL: Final = """
            state = CASE WHEN state = 'waiting' THEN 'cancelled' ELSE state END,
            finished_at = CASE WHEN state = 'waiting' THEN clock_timestamp() END
      WHERE {which} AND state IN ('waiting', 'running')
-    RETURNING state, origin
+    RETURNING id, kind, origin, state, workspace_id
 """
 
 
@@ -153,12 +154,14 @@ def cancel_origin(origin: str) -> Cancelled:
 
 
 def _cancel(which: str, value: str | list[int]) -> Cancelled:
-    with connection.cursor() as cursor:
-        cursor.execute(_CANCEL.format(which=which), [value])
-        rows = cursor.fetchall()
-    at_once = [origin for state, origin in rows if state == "cancelled"]
-    _tell_after_commit(at_once)
-    return Cancelled(cancelled=len(at_once), requested=len(rows) - len(at_once))
+    with transaction.atomic(savepoint=False):
+        with connection.cursor() as cursor:
+            cursor.execute(_CANCEL.format(which=which), [value])
+            asked = [Ended(*row) for row in cursor.fetchall()]
+        at_once = [job for job in asked if job.state == "cancelled"]
+        endings.record(at_once)
+        _tell_after_commit([job.origin for job in at_once])
+    return Cancelled(cancelled=len(at_once), requested=len(asked) - len(at_once))
 
 
 _RETRY: Final = """

@@ -7,6 +7,14 @@ from users_app.api.end_users import EndUserExportView, EndUsersView, EndUserView
 from users_app.api.erasures import ErasuresView, ErasureView
 from users_app.api.jobs import JobCancellationView, JobEventsView, JobsView, JobView
 from users_app.api.tasks import TasksView, TaskVersionView, TaskView
+from users_app.api.webhooks import (
+    WebhookDeliveriesView,
+    WebhookRedeliveryView,
+    WebhookSecretView,
+    WebhooksView,
+    WebhookTestView,
+    WebhookView,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("users", EndUsersView.as_view(), name="users"),
@@ -23,4 +31,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tasks", TasksView.as_view(), name="tasks"),
     path("tasks/<external:key>", TaskView.as_view(), name="task"),
     path("tasks/<external:key>/versions/<external:version>", TaskVersionView.as_view(), name="task-version"),
+    path("webhooks", WebhooksView.as_view(), name="webhooks"),
+    path("webhooks/<id:webhook_id>", WebhookView.as_view(), name="webhook"),
+    path("webhooks/<id:webhook_id>/rotate-secret", WebhookSecretView.as_view(), name="webhook-rotate-secret"),
+    path("webhooks/<id:webhook_id>/test", WebhookTestView.as_view(), name="webhook-test"),
+    path("webhooks/<id:webhook_id>/deliveries", WebhookDeliveriesView.as_view(), name="webhook-deliveries"),
+    path(
+        "webhooks/<id:webhook_id>/deliveries/<id:delivery_id>/redeliver",
+        WebhookRedeliveryView.as_view(),
+        name="webhook-redeliver",
+    ),
 ]

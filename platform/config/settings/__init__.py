@@ -11,3 +11,4 @@ from config.settings.models import *  # noqa: F403
 from config.settings.queue import *  # noqa: F403
 from config.settings.storage import *  # noqa: F403
 from config.settings.web import *  # noqa: F403
+from config.settings.webhooks import *  # noqa: F403
