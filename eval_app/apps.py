@@ -6,7 +6,7 @@ class EvalAppConfig(AppConfig):
     verbose_name = "Evaluation"
 
     def ready(self) -> None:
-        from eval_app import experiments, import_requests, runs
+        from eval_app import experiments, import_requests, import_sweeps, runs
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
         from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, SCORE_RUN
@@ -22,5 +22,6 @@ class EvalAppConfig(AppConfig):
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources)
+        sweeps.register(import_sweeps.sweep_uploads)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
