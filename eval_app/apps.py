@@ -9,12 +9,12 @@ class EvalAppConfig(AppConfig):
         from eval_app import experiments, import_requests, import_sweeps, runs
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
-        from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, SCORE_RUN
+        from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
         from jobs import kinds, origins, sweeps
         from training_app import finishers
         from users_app import erasers, exporting
 
-        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, SCORE_RUN):
+        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN):
             kinds.register(kind)
         finishers.register("run", runs.collect_generation)
         origins.register("run", experiments.advance_after)

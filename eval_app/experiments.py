@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from eval_app import selectors
-from eval_app.kinds import ADVANCE_EXPERIMENT
+from eval_app.kinds import ADVANCE_EXPERIMENT, RECORD_PROVENANCE
 from eval_app.methods import BEST, RETRIEVERS, Family, Method, parse_method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Run
 from eval_app.reports import build_report, truth_has_come
@@ -69,8 +69,8 @@ def start_experiment(
     """Make the experiment, or go on with the one of this name if it asked for the same.
 
     Each of `controls` stands as a column of its own beside every personalized method. `versions` and `hardware` are
-    what its runs will say of where they were made; who does not know them, as a process without torch, gives None, and
-    the worker that takes the experiment's first step records its own.
+    what its runs will say of where they are made; who does not know that, as a process without torch, gives None, and a
+    model worker says it before the first step.
 
     Raises `ExperimentRefused`: nothing to run on, a method that no task allows, or a name that stands for other
     settings.
@@ -131,7 +131,7 @@ def start_experiment(
             _choose_best_again(experiment)
         experiment.save()
         if experiment.state == Experiment.State.ACTIVE:
-            request_advance(experiment_id=experiment.pk)
+            _request_next_step(experiment)
     return experiment
 
 
@@ -237,14 +237,30 @@ def request_advance(*, experiment_id: int) -> None:
     )
 
 
-def awaits_provenance(*, experiment_id: int) -> bool:
-    """Whether the experiment was started by somebody who does not know where its runs will be made."""
-    return Experiment.objects.filter(pk=experiment_id, state=Experiment.State.ACTIVE, versions={}).exists()
+def _request_next_step(experiment: Experiment) -> None:
+    if experiment.versions:
+        request_advance(experiment_id=experiment.pk)
+        return
+    enqueue(
+        JobSpec(
+            kind=RECORD_PROVENANCE.name,
+            payload={"experiment_id": experiment.pk},
+            workspace_id=experiment.workspace_id,
+            origin=f"{ORIGIN}:{experiment.pk}",
+            priority=10,
+            dedupe_key=f"provenance:{experiment.pk}",
+        )
+    )
 
 
 def record_provenance(*, experiment_id: int, versions: Mapping[str, str], hardware: Mapping[str, Any]) -> None:
-    """Keep where the experiment's runs are made, unless that is known. Runs that it asks for from now on say so."""
-    Experiment.objects.filter(pk=experiment_id, versions={}).update(versions=dict(versions), hardware=dict(hardware))
+    """Keep where the experiment's runs are made, which `start_experiment` was not told, and let it take its first step.
+
+    Of an experiment for which it is known, or that is gone, nothing is changed. Call it in a transaction.
+    """
+    waiting = Experiment.objects.filter(pk=experiment_id, state=Experiment.State.ACTIVE, versions={})
+    if waiting.update(versions=dict(versions), hardware=dict(hardware)):
+        request_advance(experiment_id=experiment_id)
 
 
 @transaction.atomic
@@ -255,7 +271,7 @@ def advance_experiment(*, experiment_id: int) -> Experiment:
         .select_related("workspace", "dataset")
         .get(pk=experiment_id)
     )
-    if experiment.state != Experiment.State.ACTIVE:
+    if experiment.state != Experiment.State.ACTIVE or not experiment.versions:
         return experiment
     columns = list(experiment.columns.order_by("id"))
     settings = _Settings(experiment)
@@ -449,4 +465,4 @@ def advance_stalled() -> None:
         open_runs = experiment.columns.exclude(run=None).exclude(run__state__in=TERMINAL)
         origins = {run_origin(run_id) for run_id in open_runs.values_list("run_id", flat=True)}
         if not origins or origins - unfinished_origins(origins):
-            request_advance(experiment_id=experiment.pk)
+            _request_next_step(experiment)

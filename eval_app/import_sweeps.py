@@ -2,7 +2,7 @@
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils import timezone
@@ -49,7 +49,7 @@ def _end_imports() -> None:
 
 def _delete_unkept() -> None:
     """Nobody would find them when one of the people in them is erased."""
-    last = {}
+    last: dict[str, datetime] = {}
     for info in get_store().list(f"{KEPT}/"):
         prefix = info.key.rpartition("/")[0] + "/"
         modified = info.modified or timezone.now()

@@ -176,12 +176,12 @@ def _predictions(
             "adapter_id": prediction.adapter_id,
             "input_tokens": prediction.input_tokens,
             "output_tokens": prediction.output_tokens,
+            # Reading one that was not asked for would be a statement more.
+            "prompt": prediction.prompt if "prompt" in include else None,
+            "documents": documents.get(prediction.pk, []),
         }
-        if "prompt" in include:
-            values["prompt"] = prediction.prompt
-        if "documents" in include:
-            values["documents"] = documents[prediction.pk]
-        rendered.append(PredictionOut(values).data)
+        told = PredictionOut(values).data
+        rendered.append({name: value for name, value in told.items() if name not in _INCLUDABLE or name in include})
     return rendered
 
 

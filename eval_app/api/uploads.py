@@ -31,7 +31,10 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
 class UploadBody(StrictSerializer):
-    filename = ExternalIdField(help_text="What you call the file: what is wrong with it will be said by this name.")
+    filename = ExternalIdField(
+        help_text="What you call the file: what is wrong with it is said by this name, which stays with the job. Name "
+        "nobody in it."
+    )
     bytes = IntegerField(min_value=1, help_text="Its size, exactly.")
     sha256 = StringField(
         required=False, max_length=64, help_text="Its SHA-256 in hex, if the import shall check what has come."

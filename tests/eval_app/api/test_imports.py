@@ -4,15 +4,17 @@ import hashlib
 import json
 import shutil
 from collections import namedtuple
+from datetime import timedelta
 
 import pytest
 
 from common.objects import get_store
+from eval_app import import_sweeps
 from eval_app.import_requests import kept_sources
 from eval_app.models import DatasetSplit, Question, Upload
+from jobs import origins
 from jobs.models import Job
 from jobs.runner import run_waiting
-from jobs.services import cancel
 from tests.eval_app.api.uploading import IMPORTS, UPLOADS, as_bytes, asked, put, uploaded
 from tests.lamp.lamp_files import headline_question, outputs, truth, tweet_question
 from users_app.erasure import erase_end_user
@@ -30,6 +32,17 @@ def empty_store():
     get_store().ensure_bucket()
     for prefix in ("uploads/", "imports/", "sources/"):
         get_store().delete_prefix(prefix)
+
+
+@pytest.fixture
+def sweep(monkeypatch):
+    """Sweep now, whenever that was done last."""
+
+    def now():
+        monkeypatch.setattr(import_sweeps, "_last_sweep", -1e9)
+        import_sweeps.sweep_uploads()
+
+    return now
 
 
 def stored(prefix):
@@ -260,15 +273,7 @@ def test_files_of_an_import_that_fails_are_not_kept(api):
     assert stored("sources/") == []
 
 
-def test_kept_files_that_no_split_stands_for_are_swept_after_a_day(api, monkeypatch, workspace):
-    from datetime import timedelta
-
-    from eval_app import import_sweeps
-
-    def sweep():
-        monkeypatch.setattr(import_sweeps, "_last_sweep", -1e9)
-        import_sweeps.sweep_uploads()
-
+def test_kept_files_that_no_split_stands_for_are_swept_after_a_day(api, monkeypatch, workspace, sweep):
     run(api, questions=uploaded(api, QUESTIONS), keep_source=True)
     [kept] = stored("sources/")
     stray = f"sources/{workspace.pk}/{'0' * 64}/questions.json"
@@ -280,16 +285,16 @@ def test_kept_files_that_no_split_stands_for_are_swept_after_a_day(api, monkeypa
     assert stored("sources/") == [kept]
 
 
-def test_what_an_import_left_whose_process_died_at_its_end_is_swept(api, monkeypatch):
-    from eval_app import import_sweeps
-
+def test_what_an_import_left_whose_process_died_at_its_end_is_swept(api, monkeypatch, sweep):
     questions = uploaded(api, QUESTIONS)
-    job = api.post(IMPORTS, {**ASK, "questions": questions}).json()
-    Job.objects.filter(pk=job["id"]).update(origin="")
-    cancel(job["id"])
-    monkeypatch.setattr(import_sweeps, "_last_sweep", -1e9)
-    import_sweeps.sweep_uploads()
-    assert api.get(f"{UPLOADS}/{questions}").json()["state"] == "open"
+    with monkeypatch.context() as patch:
+        patch.setattr(origins, "tell", lambda names: None)
+        patch.setattr("jobs.batches.origins.tell", lambda names: None)
+        job = run(api, questions=questions)
+    assert (job["state"], api.get(f"{UPLOADS}/{questions}").json()["state"]) == ("done", "importing")
+    sweep()
+    assert api.get(f"{UPLOADS}/{questions}").status_code == 404
+    assert stored("uploads/") == []
 
 
 def test_what_a_job_is_asked_with_holds_no_text_of_the_files(api):
