@@ -110,18 +110,20 @@ def request_import_of_uploads(
     dataset: str,
     split: str,
     uploads: Mapping[str, int],
+    stored: Mapping[int, int],
     task: Task | None = None,
     separation: Separation | None = None,
     keep_source: bool = False,
 ) -> Job:
-    """Enqueue the import of files that were uploaded: ids of uploads by what each is, of which `questions` is one,
-    `outputs` and `truth` may be. Call it in a transaction.
+    """Enqueue the import of files that were uploaded. Call it in a transaction, after `uploads.stored_sizes`.
 
-    Raises `ImportRefused` for a name that is none, `UploadUnusable`, and `ObjectStoreError`.
+    `uploads` are their ids by what each is: `questions`, and if there are any `outputs` and `truth`.
+
+    Raises `ImportRefused` for a name that is none, and `UploadUnusable`.
     """
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
-    taken = take_uploads(workspace=workspace, upload_ids=uploads, import_id=import_id)
+    taken = take_uploads(workspace=workspace, upload_ids=uploads, stored=stored, import_id=import_id)
     return enqueue(
         JobSpec(
             kind=IMPORT_DATASET.name,

@@ -6,7 +6,7 @@ Nothing of a file passes through the web process: the client is given an address
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -105,11 +105,23 @@ def discard_upload(*, workspace: Workspace, upload_id: int) -> None:
     _delete([upload])
 
 
-def take_uploads(*, workspace: Workspace, upload_ids: Mapping[str, int], import_id: str) -> dict[str, Upload]:
+def stored_sizes(*, workspace: Workspace, upload_ids: Collection[int]) -> dict[int, int]:
+    """How many bytes the object store has of each of these uploads, of those that it has anything of.
+
+    Raises `ObjectStoreError`.
+    """
+    open_ones = Upload.objects.filter(workspace=workspace, pk__in=upload_ids, import_id="")
+    sizes = {upload.pk: stored_bytes(upload=upload) for upload in open_ones}
+    return {pk: size for pk, size in sizes.items() if size is not None}
+
+
+def take_uploads(
+    *, workspace: Workspace, upload_ids: Mapping[str, int], stored: Mapping[int, int], import_id: str
+) -> dict[str, Upload]:
     """Hold these uploads for an import, by what each is to be imported as. Call it in a transaction.
 
-    Each was put whole: the store has as many bytes of it as were declared. Raises `UploadUnusable` and
-    `ObjectStoreError`.
+    `stored` is what `stored_sizes` has said before it: nobody is kept waiting for the object store at a locked row.
+    Whoever reads the file looks again. Raises `UploadUnusable`.
     """
     held = Upload.objects.select_for_update().filter(workspace=workspace, pk__in=upload_ids.values())
     found = {upload.pk: upload for upload in held.order_by("pk")}
@@ -129,14 +141,13 @@ def take_uploads(*, workspace: Workspace, upload_ids: Mapping[str, int], import_
                 "Another import reads this upload.",
                 "Wait for its job, which deletes the upload if it succeeds; else upload the file again.",
             )
-        _require_whole(upload, place)
+        _require_whole(upload, place, stored.get(upload.pk))
         taken[place] = upload
     Upload.objects.filter(pk__in=found).update(import_id=import_id)
     return taken
 
 
-def _require_whole(upload: Upload, place: str) -> None:
-    stored = stored_bytes(upload=upload)
+def _require_whole(upload: Upload, place: str, stored: int | None) -> None:
     if stored is None:
         raise UploadUnusable(
             place,

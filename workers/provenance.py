@@ -43,11 +43,9 @@ def hardware() -> dict[str, Any]:
 
 
 def hardware_of_models() -> dict[str, Any]:
-    """`hardware`, in a process that has not loaded a model: with the threads that models use here."""
-    try:
-        from workers.engine.threads import limit_threads
-    except ImportError:
-        return hardware()
+    """`hardware`, in a process that may not have loaded a model yet: with the threads that models use here."""
+    from workers.engine.threads import limit_threads
+
     limit_threads(settings.MODEL_THREADS)
     return hardware()
 

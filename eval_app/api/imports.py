@@ -12,7 +12,7 @@ from common.api.problems import FieldError, Problem, found_or_404, invalid_input
 from common.api.serializers import BooleanField, ChoiceField, IntegerField, Invalid, StrictSerializer, StringField
 from eval_app.import_requests import request_import_of_uploads
 from eval_app.models import DatasetSplit, Separation
-from eval_app.uploads import UploadUnusable
+from eval_app.uploads import UploadUnusable, stored_sizes
 from lamp.catalogue import CATALOGUE, UnknownTask, get_task
 from lamp.tasks import Task
 from users_app.api.base import WorkspaceView
@@ -85,6 +85,8 @@ class ImportsView(WorkspaceView):
         """
         body = self.body(ImportBody)
         task = _task(body.get("task"))
+        uploads = {name: body[name] for name in _FILES if name in body}
+        stored = stored_sizes(workspace=self.workspace, upload_ids=uploads.values())
 
         def create() -> dict[str, Any]:
             try:
@@ -92,7 +94,8 @@ class ImportsView(WorkspaceView):
                     workspace=self.workspace,
                     dataset=body["dataset"],
                     split=body["split"],
-                    uploads={name: body[name] for name in _FILES if name in body},
+                    uploads=uploads,
+                    stored=stored,
                     task=task,
                     separation=body.get("separation"),
                     keep_source=body["keep_source"],

@@ -136,6 +136,8 @@ def ended(
         dataset=split.dataset,
         split=split.split,
         configuration=settings,
+        versions={"torch": "2"},
+        hardware={"cores": 2},
     )
     for method, run in runs.items():
         given = {"refusal": run} if isinstance(run, str) else {"run": run}

@@ -355,3 +355,5 @@ def test_after_an_erasure_the_experiment_stays_and_says_so(api, dev, alice, smal
 
 def test_what_clients_may_choose_is_never_more_than_can_be_run():
     assert all(number.least <= number.most_shared <= number.most for number in NUMBERS.values())
+    # An adapter is trained with them too, whichever way it is asked for.
+    assert all(NUMBERS[name].most_shared == HYPERPARAMETERS[name].most for name in NUMBERS if name in HYPERPARAMETERS)
