@@ -4,9 +4,11 @@ import hashlib
 import json
 import shutil
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 
 from common.objects import get_store
 from eval_app import import_sweeps
@@ -94,6 +96,21 @@ def test_while_it_waits_its_uploads_are_held(api):
     again = api.post(IMPORTS, {**ASK, "questions": questions})
     assert (again.status_code, again.json()["type"]) == (409, "urn:lamppost:problem:upload-in-use")
     assert [error["field"] for error in again.json()["errors"]] == ["/questions"]
+    assert Job.objects.count() == 1
+
+
+def test_asked_for_by_two_at_once_it_is_imported_once(api_key, client_of, api):
+    body = {**ASK, "questions": uploaded(api, QUESTIONS)}
+    clients = [client_of(api_key()) for _ in range(4)]
+
+    def ask(client):
+        try:
+            return client.post(IMPORTS, body).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        assert sorted(pool.map(ask, clients)) == [202, 409, 409, 409]
     assert Job.objects.count() == 1
 
 

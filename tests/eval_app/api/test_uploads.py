@@ -2,15 +2,19 @@
 
 import hashlib
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from common.objects import ObjectStore, ObjectStoreUnavailable, get_store
 from eval_app import import_sweeps
 from eval_app.import_sweeps import sweep_uploads
+from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import Upload
+from jobs.services import JobSpec, enqueue
 from tests.eval_app.api.uploading import UPLOADS, asked, put, uploaded
 
 ASK = {"filename": "questions.json", "bytes": 10}
@@ -117,6 +121,21 @@ def test_a_workspace_has_so_many_at_a_time(api, stranger_api, settings):
     assert api.post(UPLOADS, ASK).status_code == 201
 
 
+@pytest.mark.django_db(transaction=True)
+def test_those_who_come_at_once_do_not_get_more(api_key, client_of, workspace, settings):
+    settings.UPLOADS_AT_ONCE = 2
+    clients = [client_of(api_key()) for _ in range(4)]
+
+    def ask(client):
+        try:
+            return client.post(UPLOADS, ASK).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        assert sorted(pool.map(ask, clients)) == [201, 201, 409, 409]
+
+
 def test_asked_again_with_the_same_key_there_is_one(api):
     first, again = (api.post(UPLOADS, ASK, headers={"Idempotency-Key": "one"}) for _ in range(2))
     assert first.json()["id"] == again.json()["id"]
@@ -170,9 +189,6 @@ def test_one_that_nobody_imports_goes_when_it_expires(api, sweep):
 
 
 def test_one_that_an_import_reads_does_not_expire(api, sweep):
-    from eval_app.kinds import IMPORT_DATASET
-    from jobs.services import JobSpec, enqueue
-
     upload_id = uploaded(api, b"x")
     expire(upload_id)
     Upload.objects.update(import_id="f" * 32)
