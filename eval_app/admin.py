@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from common.admin import ReadOnlyAdmin
-from eval_app.models import Dataset, DatasetSplit, Experiment, Run, UserImprovement
+from eval_app.models import Dataset, DatasetSplit, Experiment, Run, Upload, UserImprovement
 
 
 @admin.register(Dataset)
@@ -32,6 +32,19 @@ class DatasetSplitAdmin(ReadOnlyAdmin):
     list_filter = ["task", "split", "separation"]
     search_fields = ["dataset__name"]
     list_select_related = ["dataset"]
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnlyAdmin):
+    list_display = ["id", "workspace", "name", "size", "created_at", "expires_at", "being_imported"]
+    list_filter = ["workspace"]
+    list_select_related = ["workspace"]
+    fields = ["workspace", "name", "size", "sha256", "being_imported", "created_at", "expires_at"]
+
+    @admin.display(boolean=True)
+    def being_imported(self, upload: Upload) -> bool:
+        """Whether an import reads it now."""
+        return bool(upload.import_id)
 
 
 @admin.register(Experiment)

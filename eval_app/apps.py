@@ -6,15 +6,15 @@ class EvalAppConfig(AppConfig):
     verbose_name = "Evaluation"
 
     def ready(self) -> None:
-        from eval_app import experiments, import_requests, runs
+        from eval_app import experiments, import_requests, import_sweeps, runs
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
-        from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, SCORE_RUN
+        from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
         from jobs import kinds, origins, sweeps
         from training_app import finishers
         from users_app import erasers, exporting, webhook_events
 
-        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, SCORE_RUN):
+        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN):
             kinds.register(kind)
         finishers.register("run", runs.collect_generation)
         origins.register("run", experiments.advance_after)
@@ -23,5 +23,6 @@ class EvalAppConfig(AppConfig):
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)
+        sweeps.register(import_sweeps.sweep_uploads)
         erasers.register(ERASER)
         exporting.register(EXPORTER)

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from eval_app import selectors
-from eval_app.kinds import ADVANCE_EXPERIMENT
+from eval_app.kinds import ADVANCE_EXPERIMENT, RECORD_PROVENANCE
 from eval_app.methods import BEST, RETRIEVERS, Family, Method, parse_method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Run
 from eval_app.reports import build_report, truth_has_come
@@ -31,7 +31,19 @@ ORIGIN = "experiment"
 
 
 class ExperimentRefused(ValueError):
-    """What was asked for cannot be run; the message says why and what to do."""
+    """What was asked for cannot be run; the message says why and what to do. `about` names what it is wrong with."""
+
+    def __init__(self, message: str, *, about: str) -> None:
+        super().__init__(message)
+        self.about = about
+
+
+class OtherSettings(ExperimentRefused):
+    """The name stands for an experiment with other settings; `differing` says which."""
+
+    def __init__(self, message: str, *, differing: Sequence[str]) -> None:
+        super().__init__(message, about="name")
+        self.differing = list(differing)
 
 
 def start_experiment(
@@ -51,12 +63,14 @@ def start_experiment(
     seed: int,
     user_limit: int | None,
     reference: bool,
-    versions: Mapping[str, str],
-    hardware: Mapping[str, Any],
+    versions: Mapping[str, str] | None,
+    hardware: Mapping[str, Any] | None,
 ) -> Experiment:
     """Make the experiment, or go on with the one of this name if it asked for the same.
 
-    Each of `controls` stands as a column of its own beside every personalized method.
+    Each of `controls` stands as a column of its own beside every personalized method. `versions` and `hardware` are
+    what its runs will say of where they are made; who does not know that, as a process without torch, gives None, and a
+    model worker says it before the first step.
 
     Raises `ExperimentRefused`: nothing to run on, a method that no task allows, or a name that stands for other
     settings.
@@ -85,8 +99,8 @@ def start_experiment(
                 "dataset": dataset,
                 "split": split,
                 "configuration": configuration,
-                "versions": dict(versions),
-                "hardware": dict(hardware),
+                "versions": dict(versions or {}),
+                "hardware": dict(hardware or {}),
             },
         )
         if not created:
@@ -112,12 +126,12 @@ def start_experiment(
             experiment.state = Experiment.State.ACTIVE
             experiment.finished_at = None
             experiment.error = ""
-            experiment.versions = dict(versions)
-            experiment.hardware = dict(hardware)
+            experiment.versions = dict(versions or {})
+            experiment.hardware = dict(hardware or {})
             _choose_best_again(experiment)
         experiment.save()
         if experiment.state == Experiment.State.ACTIVE:
-            request_advance(experiment_id=experiment.pk)
+            _request_next_step(experiment)
     return experiment
 
 
@@ -160,7 +174,7 @@ def _splits(
     splits = selectors.newest_splits(workspace=workspace, dataset=dataset, split=split)
     if not splits:
         raise ExperimentRefused(
-            f"Dataset “{dataset.name}” has no {split} split. Import one with `manage.py import_lamp`."
+            f"Dataset “{dataset.name}” has no {split} split. Import one, or name another.", about="split"
         )
     if tasks is None:
         return splits
@@ -168,7 +182,8 @@ def _splits(
     absent = [key for key in keys if key not in splits]
     if absent:
         raise ExperimentRefused(
-            f"Dataset “{dataset.name}” has no {split} split of {', '.join(absent)}; it has {', '.join(splits)}."
+            f"Dataset “{dataset.name}” has no {split} split of {', '.join(absent)}; it has {', '.join(splits)}.",
+            about="tasks",
         )
     return {key: splits[key] for key in splits if key in keys}
 
@@ -190,7 +205,7 @@ def _refuse_impossible(*, methods: Sequence[Method], splits: Mapping[str, Datase
     for method in methods:
         reasons = [refusal(method=method, split=split) for split in splits.values()]
         if all(reasons):
-            raise ExperimentRefused(str(reasons[0]))
+            raise ExperimentRefused(str(reasons[0]), about="methods")
 
 
 def _require_same(experiment: Experiment, *, dataset: Dataset, split: str, configuration: Mapping[str, Any]) -> None:
@@ -200,9 +215,10 @@ def _require_same(experiment: Experiment, *, dataset: Dataset, split: str, confi
     # The reference is only shown or not; it changes no run.
     differing = [key for key in now if key != "reference" and before.get(key) != now[key]]
     if differing:
-        raise ExperimentRefused(
+        raise OtherSettings(
             f"Experiment “{experiment.name}” stands with other settings ({', '.join(sorted(differing))} differ). "
-            "Give this one another name; runs that are equal are shared."
+            "Give this one another name; runs that are equal are shared.",
+            differing=sorted(differing),
         )
     experiment.configuration = dict(configuration)
 
@@ -221,6 +237,32 @@ def request_advance(*, experiment_id: int) -> None:
     )
 
 
+def _request_next_step(experiment: Experiment) -> None:
+    if experiment.versions:
+        request_advance(experiment_id=experiment.pk)
+        return
+    enqueue(
+        JobSpec(
+            kind=RECORD_PROVENANCE.name,
+            payload={"experiment_id": experiment.pk},
+            workspace_id=experiment.workspace_id,
+            origin=f"{ORIGIN}:{experiment.pk}",
+            priority=10,
+            dedupe_key=f"provenance:{experiment.pk}",
+        )
+    )
+
+
+def record_provenance(*, experiment_id: int, versions: Mapping[str, str], hardware: Mapping[str, Any]) -> None:
+    """Keep where the experiment's runs are made, which `start_experiment` was not told, and let it take its first step.
+
+    Of an experiment for which it is known, or that is gone, nothing is changed. Call it in a transaction.
+    """
+    waiting = Experiment.objects.filter(pk=experiment_id, state=Experiment.State.ACTIVE, versions={})
+    if waiting.update(versions=dict(versions), hardware=dict(hardware)):
+        request_advance(experiment_id=experiment_id)
+
+
 @transaction.atomic
 def advance_experiment(*, experiment_id: int) -> Experiment:
     """Take the experiment as far as it goes without waiting. Safe to call at any time, by anyone."""
@@ -229,7 +271,7 @@ def advance_experiment(*, experiment_id: int) -> Experiment:
         .select_related("workspace", "dataset")
         .get(pk=experiment_id)
     )
-    if experiment.state != Experiment.State.ACTIVE:
+    if experiment.state != Experiment.State.ACTIVE or not experiment.versions:
         return experiment
     columns = list(experiment.columns.order_by("id"))
     settings = _Settings(experiment)
@@ -423,4 +465,4 @@ def advance_stalled() -> None:
         open_runs = experiment.columns.exclude(run=None).exclude(run__state__in=TERMINAL)
         origins = {run_origin(run_id) for run_id in open_runs.values_list("run_id", flat=True)}
         if not origins or origins - unfinished_origins(origins):
-            request_advance(experiment_id=experiment.pk)
+            _request_next_step(experiment)

@@ -6,7 +6,8 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,11 @@ from django.core.validators import validate_slug
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
+from eval_app.fetching import StoredFile, fetch
 from eval_app.importing import Order, Source, files_digest
 from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import DatasetSplit
+from eval_app.uploads import delete_imported, give_back_uploads, take_uploads
 from jobs.models import FINISHED, UNFINISHED, Job, State
 from jobs.selectors import jobs_of
 from jobs.services import JobSpec, enqueue
@@ -36,6 +39,7 @@ KEPT: Final = "sources"
 QUESTIONS: Final = "questions.json"
 OUTPUTS: Final = "outputs.json"
 TRUTH: Final = "truth.json"
+_OBJECTS: Final = {"questions": QUESTIONS, "outputs": OUTPUTS, "truth": TRUTH}
 
 _SWEEP_EVERY_SECONDS: Final = 600.0
 _UPLOAD_AT_MOST: Final = timedelta(days=1)
@@ -95,9 +99,49 @@ def request_import(
             )
         )
     except BaseException:
-        if not _is_kept(prefix):
+        if not is_kept(prefix):
             store.delete_prefix(prefix)
         raise
+
+
+def request_import_of_uploads(
+    *,
+    workspace: Workspace,
+    dataset: str,
+    split: str,
+    uploads: Mapping[str, int],
+    stored: Mapping[int, int],
+    task: Task | None = None,
+    separation: Separation | None = None,
+    keep_source: bool = False,
+) -> Job:
+    """Enqueue the import of files that were uploaded. Call it in a transaction, after `uploads.stored_sizes`.
+
+    `uploads` are their ids by what each is: `questions`, and if there are any `outputs` and `truth`.
+
+    Raises `ImportRefused` for a name that is none, and `UploadUnusable`.
+    """
+    check_names(workspace=workspace.slug, dataset=dataset, split=split)
+    import_id = uuid.uuid4().hex
+    taken = take_uploads(workspace=workspace, upload_ids=uploads, stored=stored, import_id=import_id)
+    return enqueue(
+        JobSpec(
+            kind=IMPORT_DATASET.name,
+            workspace_id=workspace.pk,
+            origin=f"{ORIGIN}:{import_id}",
+            payload={
+                "dataset": dataset,
+                "split": split,
+                "task": task.key if task else None,
+                "separation": separation,
+                "keep_source": keep_source,
+                "uploads": {
+                    place: asdict(StoredFile(upload.object_key, upload.name, upload.size, upload.sha256))
+                    for place, upload in taken.items()
+                },
+            },
+        )
+    )
 
 
 def kept_sources(*, workspace: Workspace, split_ids: Collection[int]) -> list[str]:
@@ -111,7 +155,7 @@ def _kept_prefix(workspace_id: int, digest: str) -> str:
     return f"{KEPT}/{workspace_id}/{digest}/"
 
 
-def _is_kept(prefix: str) -> bool:
+def is_kept(prefix: str) -> bool:
     """Whether sources there are those of a split that stands, or of an import that has not ended."""
     if not prefix.startswith(f"{KEPT}/"):
         return False
@@ -138,27 +182,53 @@ def check_names(*, workspace: str, dataset: str, split: str) -> None:
 
 
 def order_of(*, workspace: Workspace, payload: dict[str, Any], folder: Path) -> Order:
-    """What a job's payload asks for, its files fetched into `folder`. Raises `ObjectMissing`."""
+    """What a job's payload asks for, its files fetched into `folder`. Raises as `fetch`."""
+    files = _stored_files(payload)
+    fetch({_OBJECTS[place]: stored for place, stored in files.items()}, folder)
 
-    def fetched(object_name: str, name: str | None) -> Source | None:
-        if name is None:
-            return None
-        get_store().download(payload["prefix"] + object_name, folder / object_name)
-        return Source(folder / object_name, name)
+    def fetched(place: str) -> Source | None:
+        return Source(folder / _OBJECTS[place], files[place].name) if place in files else None
 
-    questions = fetched(QUESTIONS, payload["questions_name"])
+    questions = fetched("questions")
     assert questions is not None
     return Order(
         workspace=workspace,
         dataset=payload["dataset"],
         split=payload["split"],
         questions=questions,
-        outputs=fetched(OUTPUTS, payload["outputs_name"]),
-        # Jobs that were asked for before there were truths do not speak of one.
-        truth=fetched(TRUTH, payload.get("truth_name")),
+        outputs=fetched("outputs"),
+        truth=fetched("truth"),
         task=get_task(payload["task"]) if payload["task"] else None,
         separation=payload["separation"],
     )
+
+
+def _stored_files(payload: dict[str, Any]) -> dict[str, StoredFile]:
+    """Where a job's files lie, by what each of them is."""
+    if "uploads" in payload:
+        return {place: StoredFile(**stored) for place, stored in payload["uploads"].items()}
+    # Jobs that were asked for before there were truths do not speak of one.
+    names = {place: payload.get(f"{place}_name") for place in _OBJECTS}
+    return {
+        place: StoredFile(payload["prefix"] + _OBJECTS[place], name)
+        for place, name in names.items()
+        if name is not None
+    }
+
+
+def keep_uploaded(order: Order, *, payload: dict[str, Any]) -> None:
+    """Keep the uploaded files of `order` beside its split, if that was asked for.
+
+    Call it last in the transaction that stores the split. Files that no split stands for after all, because it was not
+    committed, are swept. Raises `ObjectStoreError`.
+    """
+    if not payload.get("keep_source"):
+        return
+    outputs = order.outputs.path if order.outputs else None
+    prefix = _kept_prefix(order.workspace.pk, files_digest(order.questions.path, outputs))
+    for place, source in (("questions", order.questions), ("outputs", order.outputs), ("truth", order.truth)):
+        if source is not None:
+            get_store().put_file(prefix + _OBJECTS[place], source.path, content_type="application/json")
 
 
 def import_ended(origin: str) -> None:
@@ -170,9 +240,15 @@ def import_ended(origin: str) -> None:
     jobs = jobs_of(origin=origin)
     if jobs.exclude(state__in=FINISHED).exists():
         return
-    get_store().delete_prefix(f"{PASSING}/{origin.partition(':')[2]}/")
+    import_id = origin.partition(":")[2]
+    if jobs.filter(state=State.DONE).exists():
+        delete_imported(import_id=import_id)
+    else:
+        give_back_uploads(import_id=import_id)
+    get_store().delete_prefix(f"{PASSING}/{import_id}/")
     for prefix in jobs.exclude(state=State.DONE).values_list("payload__prefix", flat=True):
-        if prefix.startswith(f"{KEPT}/") and not _is_kept(prefix):
+        # Uploads have no place of their own.
+        if prefix and prefix.startswith(f"{KEPT}/") and not is_kept(prefix):
             get_store().delete_prefix(prefix)
 
 

@@ -16,6 +16,14 @@ ADVANCE_EXPERIMENT = Kind(
     lease_seconds=60,
 )
 
+# Of the model queue, because there the runs are made.
+RECORD_PROVENANCE = Kind(
+    name="record_provenance",
+    queue="model",
+    handler="workers.evaluating.record_where_runs_are_made",
+    lease_seconds=60,
+)
+
 SCORE_RUN = Kind(
     name="score_run",
     queue="cpu",

@@ -9,7 +9,7 @@ Beside a personalized method may stand its control, the same with another user's
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -58,10 +58,16 @@ class Family(StrEnum):
 
 
 class MethodError(ValueError):
-    """A method that cannot be read: `token` is what was written, `str()` says what is allowed instead."""
+    """A method that cannot be read.
 
-    def __init__(self, token: str, problem: str) -> None:
+    `token` is what was written, `place` where in the list of methods it stood (from 0), `problem` what is wrong with
+    it; `str()` says what is allowed instead.
+    """
+
+    def __init__(self, token: str, problem: str, *, place: int = 0) -> None:
         self.token = token
+        self.problem = problem
+        self.place = place
         shown = token if len(token) <= _SHOWN else token[:_SHOWN] + "…"
         super().__init__(f"method {shown!r}: {problem}; allowed are {allowed_methods()}")
 
@@ -195,19 +201,30 @@ def _parse_own(text: str, token: str) -> Method:
 
 
 def parse_methods(text: str) -> list[Method]:
-    """Read the comma-separated methods that an experiment is to run, in their order.
+    """Read the comma-separated methods that an experiment is to run, in their order. Raises as `read_methods`."""
+    return read_methods(text.split(","))
+
+
+def read_methods(tokens: Iterable[str]) -> list[Method]:
+    """Read the methods that an experiment is to run, in their order.
 
     Raises `MethodError` for one that is wrong, comes twice or cannot be run.
     """
     methods: list[Method] = []
-    for token in text.split(","):
-        method = parse_method(token)
+    for place, token in enumerate(tokens):
+        try:
+            method = parse_method(token)
+        except MethodError as error:
+            raise MethodError(error.token, error.problem, place=place) from None
+        problem = None
         if method.family is Family.IMPORTED:
-            raise MethodError(token.strip(), "was predicted elsewhere and cannot be run")
-        if method.control is not None:
-            raise MethodError(token.strip(), f"is a control: ask for its method, and for controls {method.control}")
-        if method in methods:
-            raise MethodError(token.strip(), "comes twice")
+            problem = "was predicted elsewhere and cannot be run"
+        elif method.control is not None:
+            problem = f"is a control: ask for its method, and for controls {method.control}"
+        elif method in methods:
+            problem = "comes twice"
+        if problem is not None:
+            raise MethodError(token.strip(), problem, place=place)
         methods.append(method)
     return methods
 

@@ -70,6 +70,40 @@ class DatasetSplit(models.Model):
         return f"{self.task} {self.split} v{self.version}"
 
 
+class Upload(models.Model):
+    """A file that a client puts into the object store, for an import to read it there.
+
+    It is deleted with its object once it was imported, when it expires, or when the client says so.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="uploads")
+    # By workspace and at random: the file's name stands in no address.
+    object_key = models.CharField(max_length=100, unique=True, editable=False)
+    name = models.CharField(max_length=255, help_text="What its owner calls it; messages about the file say it.")
+    size = models.PositiveBigIntegerField(help_text="Bytes, as declared.")
+    # In hex, as declared; empty where nothing was.
+    sha256 = models.CharField(max_length=64, blank=True)
+    # The import that reads it now, whose job's origin is "import:" and this; empty while none does.
+    import_id = models.CharField(max_length=32, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="upload_is_named"),
+            models.CheckConstraint(condition=Q(size__gte=1), name="upload_is_not_empty"),
+            models.CheckConstraint(
+                condition=Q(sha256="") | Q(sha256__regex="^[0-9a-f]{64}$"), name="upload_sha256_is_hex"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["import_id"], condition=~Q(import_id=""), name="upload_by_import"),
+        ]
+
+    def __str__(self) -> str:
+        return f"upload {self.pk}"
+
+
 class Question(models.Model):
     """One question with its gold and its end user's profile as of then.
 

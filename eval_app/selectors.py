@@ -141,7 +141,10 @@ def _digests(*, workspace: Workspace, task: str, users: Mapping[int, Sequence[in
 
 @dataclass(frozen=True)
 class ColumnProgress:
-    """How far one method is on one task: preparing counts jobs, generating counts questions."""
+    """How far one method is on one task: preparing counts jobs, generating counts questions.
+
+    `run_id` is None until it is known which run it is, and where there is none: `refusal` then says why.
+    """
 
     task: str
     method: str
@@ -149,6 +152,8 @@ class ColumnProgress:
     done: int
     total: int
     activity: str
+    run_id: int | None = None
+    refusal: str = ""
 
 
 def experiment_progress(*, experiment: Experiment) -> list[ColumnProgress]:
@@ -169,7 +174,7 @@ def _column_progress(
     if run is None:
         state = "refused" if column.refusal else str(Run.State.PENDING)
         activity = "refused" if column.refusal else "waiting for the best retriever"
-        return ColumnProgress(column.task, column.method, state, 0, 0, activity)
+        return ColumnProgress(column.task, column.method, state, 0, 0, activity, refusal=column.refusal)
     total = run.question_count
     done = total if run.state in (Run.State.SCORING, Run.State.DONE) else answered.get(run.pk, 0)
     activity = run.get_state_display()
@@ -177,7 +182,7 @@ def _column_progress(
         jobs = busy.get(run_origin(run.pk), Progress())
         if jobs.total:
             activity += f", {jobs.ended} of {jobs.total} jobs, {jobs.running} running, {jobs.done / jobs.total:.0%}"
-    return ColumnProgress(column.task, column.method, run.state, done, total, activity)
+    return ColumnProgress(column.task, column.method, run.state, done, total, activity, run_id=run.pk)
 
 
 def run_origin(run_id: int) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 # Of these an experiment is made.
-KINDS = ("advance_experiment", "embed_documents", "train_adapter", "generate", "score_run")
+KINDS = ("record_provenance", "advance_experiment", "embed_documents", "train_adapter", "generate", "score_run")
 
 # What needs Django is imported where it is used: pure tests run without it.
 

@@ -9,6 +9,7 @@ import json
 import pytest
 from django.apps import apps
 
+from eval_app.uploads import create_upload
 from jobs.services import JobSpec, cancel, enqueue
 from tests import people
 from tests.eval_app.stored import answered_run, ended
@@ -27,6 +28,7 @@ API = ("api/", "v1/")
 # They say what the API is, to everyone, and hold nothing of anybody.
 PUBLIC = ("/api/v1/openapi.json", "/api/v1/docs/")
 MANY = 1_000_000
+FILENAME = "what-alice-wrote.json"
 
 BODIES = [
     {},
@@ -40,6 +42,9 @@ BODIES = [
     {"enabled": False},
     {"id": "alice-0", "task": "LaMP-7", "fields": {"text": "a stranger's text"}},
     {"documents": [{"id": "alice-0", "task": "LaMP-7", "fields": {"text": "a stranger's text"}}]},
+    {"filename": "questions.json", "bytes": 2},
+    {"dataset": "tweets", "split": "dev", "questions": 1},
+    {"name": "first", "dataset": "tweets", "methods": ["none"], "base_model": "some/t5"},
 ]
 
 
@@ -49,8 +54,10 @@ def acme(workspace, alice, bob, dev):
     record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
     answered(alice)
     asked(alice, kind="preview")
-    run = answered_run(dev, ["rain on my roses again", "my bike", "garden gloves"])
-    ended(dev, {"none": run})
+    answers = ["rain on my roses again", "my bike", "garden gloves"]
+    runs = {method: answered_run(dev, answers, method=method) for method in ("none", "rag:bm25")}
+    ended(dev, runs)
+    create_upload(workspace=workspace, name=FILENAME, size=2)
     define_task(workspace=workspace, definition=REPLIES)
     job = enqueue(JobSpec(kind="embed_documents", workspace_id=workspace.pk, end_user_id=alice.pk))
     cancel(job.pk)
@@ -63,7 +70,7 @@ def acme(workspace, alice, bob, dev):
 def secrets(acme):
     """What nobody else may read: every text of the people of acme, and what was made of it."""
     texts = [entry["text"] for entry in [*people.OF_ALICE, *people.OF_BOB]]
-    return [*texts, "rain on my roses", REPLIES["title"], "hooks-of-acme"]
+    return [*texts, "rain on my roses", REPLIES["title"], "hooks-of-acme", FILENAME]
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def question(
         retriever=retrieves_by,
         documents_wanted=DOCUMENTS_DEFAULT if k is None else k,
         base_model=asked_base_model(base_model, at=at),
-        encoder=_encoder() if retrieves_by in DENSE else None,
+        encoder=asked_encoder() if retrieves_by in DENSE else None,
         max_output_tokens=max_output_tokens,
         num_beams=num_beams,
         seed=seed,
@@ -178,6 +178,24 @@ def choose(*, method: str, profile_size: int, adapter: Adapter | None) -> Choice
         return Choice(Generation.Family.RAG, None, reason)
     nothing = "empty for this task" if profile_size == 0 else f"too small to retrieve from, with {documents}"
     return Choice(Generation.Family.NONE, None, f"The profile is {nothing}: the base model answers alone.")
+
+
+def asked_encoder() -> Encoder:
+    """The encoder that dense retrieval uses for clients. Call it outside of a transaction.
+
+    Raises Problem 409 `encoder-not-ready` until a worker has loaded it, which is asked for here.
+    """
+    encoder = default_encoder()
+    if encoder is None:
+        request_default_models()
+        raise Problem(
+            409,
+            "encoder-not-ready",
+            "The encoder of dense retrieval has not been loaded yet. Try again in a few seconds, or use the retriever "
+            "bm25; if that lasts, see the installation's default encoder and its workers' log.",
+            headers={"Retry-After": str(_READY_SOON_SECONDS)},
+        )
+    return encoder
 
 
 def _profile(workspace: Workspace, asked: Question, read: dict[tuple[int, str], list[int]]) -> list[int]:
@@ -324,20 +342,6 @@ def _require_query(task: Task, text: str, *, place: str, at: str) -> None:
             f"This cannot be retrieved for: {missing}.",
             f"Give “fields” with {', '.join(task.input.fields)} in place of the input, or ask by the method none.",
         ) from None
-
-
-def _encoder() -> Encoder:
-    encoder = default_encoder()
-    if encoder is None:
-        request_default_models()
-        raise Problem(
-            409,
-            "encoder-not-ready",
-            "The encoder of dense retrieval has not been loaded yet. Try again in a few seconds, or use the retriever "
-            "bm25; if that lasts, see the installation's default encoder and its workers' log.",
-            headers={"Retry-After": str(_READY_SOON_SECONDS)},
-        )
-    return encoder
 
 
 def _require_dates(workspace: Workspace, asked: Question, document_ids: Sequence[int]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from eval_app.experiments import advance_experiment
+from eval_app.experiments import advance_experiment, record_provenance
 from eval_app.models import Experiment, Run
 from eval_app.reports import score_run
 from jobs.batches import ClaimedJob
+from workers import provenance
 
 
 def advance(jobs: Sequence[ClaimedJob]) -> None:
@@ -14,6 +15,17 @@ def advance(jobs: Sequence[ClaimedJob]) -> None:
         with job.isolated(), job.finishing():
             if Experiment.objects.filter(pk=job.payload["experiment_id"]).exists():
                 advance_experiment(experiment_id=job.payload["experiment_id"])
+
+
+def record_where_runs_are_made(jobs: Sequence[ClaimedJob]) -> None:
+    """Say for each job's experiment what its runs are made with: this worker's packages and machine."""
+    for job in jobs:
+        with job.isolated(), job.finishing():
+            record_provenance(
+                experiment_id=job.payload["experiment_id"],
+                versions=provenance.versions(),
+                hardware=provenance.hardware_of_models(),
+            )
 
 
 def score(jobs: Sequence[ClaimedJob]) -> None:

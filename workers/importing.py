@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.objects import ObjectMissing
-from eval_app.import_requests import order_of
+from eval_app.fetching import NotAsDeclared
+from eval_app.import_requests import keep_uploaded, order_of
 from eval_app.importing import import_split
 from jobs.batches import ClaimedJob, Permanent
 from lamp.problems import LampProblem
@@ -33,7 +34,8 @@ def _import(job: ClaimedJob) -> None:
             order = order_of(workspace=workspace, payload=job.payload, folder=Path(folder))
             with job.finishing() as result:
                 result.update(import_split(order, report=report).as_dict())
-        except LampProblem as problem:
+                keep_uploaded(order, payload=job.payload)
+        except (LampProblem, NotAsDeclared) as problem:
             raise Permanent(str(problem)) from None
         except ObjectMissing:
             raise Permanent("The files to import are gone from the object store. Import them again.") from None

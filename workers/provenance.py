@@ -6,6 +6,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from django.conf import settings
+
 _PACKAGES = ("lamppost", "torch", "transformers", "peft", "tokenizers", "numpy", "rank_bm25", "rouge_score", "Django")
 
 
@@ -38,6 +40,14 @@ def hardware() -> dict[str, Any]:
     if torch.cuda.is_available():
         found["accelerator"] = torch.cuda.get_device_name()
     return found
+
+
+def hardware_of_models() -> dict[str, Any]:
+    """`hardware`, in a process that may not have loaded a model yet: with the threads that models use here."""
+    from workers.engine.threads import limit_threads
+
+    limit_threads(settings.MODEL_THREADS)
+    return hardware()
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ _API: list[URLPattern | URLResolver] = [
     path("docs/", documentation, name="documentation"),
     path("", include("users_app.api.urls")),
     path("", include("training_app.api.urls")),
+    path("", include("eval_app.api.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

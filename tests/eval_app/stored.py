@@ -115,13 +115,29 @@ def ended(
     split: DatasetSplit, runs: Mapping[str, Run | str], *, name: str = "first", **configuration: Any
 ) -> Experiment:
     """An experiment with these columns (a run, or why there is none) that has its report."""
-    settings = {"seed": 0, "user_limit": None, "reference": False, "splits": {split.task: split.pk}, **configuration}
+    settings = {
+        "methods": list(runs),
+        "controls": [],
+        "splits": {split.task: split.pk},
+        "base_model_id": a_base_model().pk,
+        "encoder_id": None,
+        "documents_wanted": 2,
+        "hyperparameters": HYPERPARAMETERS,
+        "parameters": PARAMETERS,
+        "adapter_dtype": "bfloat16",
+        "seed": 0,
+        "user_limit": None,
+        "reference": False,
+        **configuration,
+    }
     experiment = Experiment.objects.create(
         workspace=split.dataset.workspace,
         name=name,
         dataset=split.dataset,
         split=split.split,
         configuration=settings,
+        versions={"torch": "2"},
+        hardware={"cores": 2},
     )
     for method, run in runs.items():
         given = {"refusal": run} if isinstance(run, str) else {"run": run}

@@ -10,7 +10,7 @@ from eval_app.reports import experiment_table
 from eval_app.table import table_as_json
 from lamp.catalogue import get_task
 from lamp.metrics import evaluate
-from tests.eval_app.stored import a_base_model, answered_run, ended, start
+from tests.eval_app.stored import answered_run, ended, start
 
 GOLDS = {"100": "rain on my roses again", "101": "my bike loves the muddy trail", "102": "garden gloves gone again"}
 ANSWERS = {"100": "rain on my roses", "101": "my bike", "102": "gone again"}
@@ -216,13 +216,9 @@ def test_a_file_that_is_not_there_is_named(experiment, tmp_path):
 
 def test_an_experiment_that_is_still_running_shows_them_when_it_ends(experiment, write):
     Experiment.objects.update(state="active", report=None, finished_at=None)
-    configuration = {"base_model_id": None, "encoder_id": None, "documents_wanted": 4, "hyperparameters": {}}
     bring_in(write())
     experiment.refresh_from_db()
     assert experiment.report is None
-    configuration |= {"base_model_id": a_base_model().pk, "parameters": {}, "adapter_dtype": "bfloat16"}
-    experiment.configuration |= configuration
-    experiment.save()
     advance_experiment(experiment_id=experiment.pk)
     assert list(cells(experiment)) == ["none", "imported:mine"]
     assert experiment.state == "done"

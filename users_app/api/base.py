@@ -145,6 +145,17 @@ class WorkspaceView(APIView):
         `order` is a keyset: columns of the rows' model, the last unique among them, each with "-" where it descends.
         A list with filters subclasses `PageQuery` and gives what `self.query` read of it as `query`.
         """
+        return self.page_at_once(rows, order=order, render=lambda found: [render(row) for row in found], query=query)
+
+    def page_at_once(
+        self,
+        rows: QuerySet[Any],
+        *,
+        order: Sequence[str],
+        render: Callable[[list[Any]], list[Any]],
+        query: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """`page`, whose rows are rendered together where that saves statements."""
         asked = self.query(PageQuery) if query is None else query
         filters = sorted((name, str(value)) for name, value in asked.items() if name not in ("limit", "cursor"))
         found, cursor = page_of(
@@ -154,7 +165,7 @@ class WorkspaceView(APIView):
             cursor=asked.get("cursor"),
             bound_to=list_name(self.workspace.pk, self.request.path, filters),
         )
-        return Response({"data": [render(row) for row in found], "next_cursor": cursor})
+        return Response({"data": render(found), "next_cursor": cursor})
 
     def _fingerprint(self) -> bytes:
         # Parsing is what reads the body.

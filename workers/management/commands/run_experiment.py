@@ -2,7 +2,6 @@
 
 import time
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,16 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from common import terminal
+from eval_app.experiment_settings import (
+    HYPERPARAMETERS,
+    NAME_CHARACTERS_MOST,
+    NUMBERS,
+    needs_encoder,
+    search_parameters,
+)
 from eval_app.experiments import ExperimentRefused, start_experiment
 from eval_app.export import to_json
-from eval_app.methods import BEST, CONTROLS, Family, Method, MethodError, allowed_methods, parse_methods
+from eval_app.methods import CONTROLS, MethodError, allowed_methods, parse_methods
 from eval_app.models import DatasetSplit, Experiment
 from eval_app.reports import experiment_table
 from eval_app.selectors import NotFound, dataset_by_name
@@ -21,8 +27,8 @@ from eval_app.table import Table
 from eval_app.terminal import print_table
 from jobs.local import WorkersDidNotStart, local_workers
 from lamp.catalogue import UnknownTask
-from retrieval_app.services import DENSE
 from training_app.base_models import default_dtype
+from training_app.hyperparameters import HYPERPARAMETERS as PAPERS
 from users_app.selectors import UnknownWorkspace, workspace_by_slug
 from workers import provenance
 from workers.engine.hyperparameters import Hyperparameters
@@ -30,26 +36,9 @@ from workers.experiment_progress import ExperimentProgress
 from workers.model_names import SMALL
 
 _POLL_SECONDS = 0.5
-_NAME_LENGTH = 100
-# Option, its name here, the least and the most that it may be.
-_RANGES = (
-    ("-k", "documents_wanted", 1, 2**31 - 1),
-    ("--users", "users", 1, 2**31 - 1),
-    ("--num-beams", "num_beams", 1, 1000),
-    ("--max-input-tokens", "max_input_tokens", 1, 2**31 - 1),
-    ("--max-output-tokens", "max_output_tokens", 1, 2**31 - 1),
-    ("--seed", "seed", 0, 2**63 - 1),
-    ("--workers", "workers", 1, 1000),
-)
-# What of the training defaults the command line may change; the rank is part of the method.
-_HYPERPARAMETERS = {
-    "epochs": int,
-    "learning_rate": float,
-    "alpha": float,
-    "dropout": float,
-    "weight_decay": float,
-    "batch_size": int,
-}
+# What a number of `NUMBERS` is called on the command line, where it is not its name.
+_SHORT = {"documents_wanted": "-k"}
+_WORKERS_MOST = 1000
 
 
 class Command(BaseCommand):
@@ -71,14 +60,13 @@ class Command(BaseCommand):
             "--base-model", default=settings.DEFAULT_BASE_MODEL, help="“small”, a folder, or a hub name[@revision]"
         )
         parser.add_argument("--encoder", help="of the dense retriever (default: the one that goes with the base model)")
-        parser.add_argument("-k", type=int, default=4, dest="documents_wanted", help="retrieved documents (default 4)")
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--users", type=int, help="only the first so many users of the split")
-        for name, kind in _HYPERPARAMETERS.items():
-            parser.add_argument(f"--{name.replace('_', '-')}", type=kind, dest=name)
-        parser.add_argument("--num-beams", type=int, default=4)
-        parser.add_argument("--max-input-tokens", type=int, default=512)
-        parser.add_argument("--max-output-tokens", type=int, default=128)
+        helps = {"documents_wanted": "retrieved documents", "users": "only the first so many users of the split"}
+        for name, number in NUMBERS.items():
+            told = " ".join((helps.get(name, ""), "" if number.default is None else "(default %(default)s)")).strip()
+            parser.add_argument(_option(name), type=int, default=number.default, dest=name, help=told)
+        for name in HYPERPARAMETERS:
+            kind = int if PAPERS[name].whole else float
+            parser.add_argument(_option(name), type=kind, dest=name)
         parser.add_argument(
             "--dtype",
             choices=("float32", "bfloat16"),
@@ -114,7 +102,7 @@ class Command(BaseCommand):
             methods = parse_methods(options["methods"])
             workspace = workspace_by_slug(options["workspace"])
             dataset = dataset_by_name(workspace=workspace, name=options["dataset"])
-            chosen = {name: options[name] for name in _HYPERPARAMETERS if options[name] is not None}
+            chosen = {name: options[name] for name in HYPERPARAMETERS if options[name] is not None}
             limits = {name: options[name] for name in ("max_input_tokens", "max_output_tokens")}
             hyperparameters = Hyperparameters(**chosen, **limits).as_dict()
             del hyperparameters["rank"]
@@ -129,10 +117,16 @@ class Command(BaseCommand):
                 methods=methods,
                 controls=[options["controls"]] if options["controls"] else [],
                 base_model=base_model,
-                encoder=loaded.record_encoder(_encoder_name(options)) if _needs_encoder(options, methods) else None,
+                encoder=(
+                    loaded.record_encoder(_encoder_name(options))
+                    if needs_encoder(methods, split=options["split"])
+                    else None
+                ),
                 documents_wanted=options["documents_wanted"],
                 hyperparameters=hyperparameters,
-                parameters={"num_beams": options["num_beams"], **limits, "exact": options["exact"], "dtype": dtype},
+                parameters=search_parameters(
+                    num_beams=options["num_beams"], **limits, exact=options["exact"], dtype=dtype
+                ),
                 seed=options["seed"],
                 user_limit=options["users"],
                 reference=options["reference"],
@@ -171,24 +165,21 @@ def _encoder_name(options: dict[str, Any]) -> str:
     return SMALL if options["base_model"] == SMALL else settings.DEFAULT_ENCODER
 
 
-def _needs_encoder(options: dict[str, Any], methods: Sequence[Method]) -> bool:
-    retrievers = {method.retriever for method in methods if method.retriever is not None}
-    # On the dev split the best is one of the methods, if any of them retrieves; else it may be any that ran on dev.
-    fixed = {method.retriever for method in methods if method.family is Family.RAG} - {BEST}
-    best_of_any = BEST in retrievers and not (options["split"] == DatasetSplit.Split.DEV and fixed)
-    return best_of_any or not retrievers.isdisjoint(DENSE)
+def _option(name: str) -> str:
+    return _SHORT.get(name) or f"--{name.replace('_', '-')}"
 
 
 def _require_sensible(options: dict[str, Any]) -> None:
     """Raises ValueError for what no run could be recorded or drawn with."""
-    if not options["name"].strip() or len(options["name"]) > _NAME_LENGTH:
-        raise ValueError(f"--name must have 1 to {_NAME_LENGTH} characters.")
+    if not options["name"].strip() or len(options["name"]) > NAME_CHARACTERS_MOST:
+        raise ValueError(f"--name must have 1 to {NAME_CHARACTERS_MOST} characters.")
     if options["json_path"] is not None and options["json_path"].is_dir():
         raise ValueError(f"--json names a file to write, and {options['json_path']} is a folder.")
-    for option, name, least, most in _RANGES:
+    ranges = {name: (number.least, number.most) for name, number in NUMBERS.items()}
+    for name, (least, most) in {**ranges, "workers": (1, _WORKERS_MOST)}.items():
         value = options[name]
         if value is not None and not least <= value <= most:
-            raise ValueError(f"{option} must be between {least} and {most}, not {value}.")
+            raise ValueError(f"{_option(name)} must be between {least} and {most}, not {value}.")
 
 
 def _write(path: Path, table: Table) -> None:
