@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
+from django.db import transaction
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
@@ -25,7 +26,8 @@ from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from lamp.reading import Separation
 from lamp.tasks import Task
-from users_app.models import Workspace
+from users_app.audit import INSTALLATION, Actor, record
+from users_app.models import AuditEntry, Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ def request_import(
     task: Task | None = None,
     separation: Separation | None = None,
     keep_source: bool = False,
+    by: Actor = INSTALLATION,
 ) -> Job:
     """Store the files and enqueue their import; the same workspace's imports may run side by side.
 
@@ -77,23 +80,31 @@ def request_import(
             store.put_file(prefix + OUTPUTS, outputs, content_type="application/json")
         if truth is not None:
             store.put_file(prefix + TRUTH, truth, content_type="application/json")
-        return enqueue(
-            JobSpec(
-                kind=IMPORT_DATASET.name,
-                workspace_id=workspace.pk,
-                origin=f"{ORIGIN}:{import_id}",
-                payload={
-                    "dataset": dataset,
-                    "split": split,
-                    "task": task.key if task else None,
-                    "separation": separation,
-                    "prefix": prefix,
-                    "questions_name": os.path.basename(questions),
-                    "outputs_name": os.path.basename(outputs) if outputs is not None else None,
-                    "truth_name": os.path.basename(truth) if truth is not None else None,
-                },
-            )
+        spec = JobSpec(
+            kind=IMPORT_DATASET.name,
+            workspace_id=workspace.pk,
+            origin=f"{ORIGIN}:{import_id}",
+            payload={
+                "dataset": dataset,
+                "split": split,
+                "task": task.key if task else None,
+                "separation": separation,
+                "prefix": prefix,
+                "questions_name": os.path.basename(questions),
+                "outputs_name": os.path.basename(outputs) if outputs is not None else None,
+                "truth_name": os.path.basename(truth) if truth is not None else None,
+            },
         )
+        with transaction.atomic():
+            job = enqueue(spec)
+            record(
+                workspace=workspace,
+                action=AuditEntry.Action.IMPORT_STARTED,
+                by=by,
+                subject=f"{dataset}/{split}",
+                details={"job_id": job.pk},
+            )
+        return job
     except BaseException:
         if not _is_kept(prefix):
             store.delete_prefix(prefix)

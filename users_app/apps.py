@@ -9,15 +9,19 @@ class UsersAppConfig(AppConfig):
         from common.api.idempotency import forget_old_records
         from jobs import kinds, sweeps
         from users_app import caches, erasers, exporting
+        from users_app.audit import sweep_audit
         from users_app.erasing import ERASER
         from users_app.erasure_sweep import sweep_erasures
         from users_app.exports import EXPORTER
         from users_app.kinds import FINISH_ERASURE
         from users_app.staging import forget_copied
+        from users_app.usage import sweep_usage
 
         kinds.register(FINISH_ERASURE)
         sweeps.register(sweep_erasures)
         sweeps.register(forget_old_records)
+        sweeps.register(sweep_usage)
+        sweeps.register(sweep_audit)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         caches.register(forget_copied)

@@ -9,6 +9,7 @@ from eval_app.import_requests import order_of
 from eval_app.importing import import_split
 from jobs.batches import ClaimedJob, Permanent
 from lamp.problems import LampProblem
+from users_app.quotas import QuotaExceeded
 from users_app.selectors import workspace_by_id
 
 
@@ -33,7 +34,7 @@ def _import(job: ClaimedJob) -> None:
             order = order_of(workspace=workspace, payload=job.payload, folder=Path(folder))
             with job.finishing() as result:
                 result.update(import_split(order, report=report).as_dict())
-        except LampProblem as problem:
+        except (LampProblem, QuotaExceeded) as problem:
             raise Permanent(str(problem)) from None
         except ObjectMissing:
             raise Permanent("The files to import are gone from the object store. Import them again.") from None
