@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
+from django.db import transaction
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
@@ -28,7 +29,8 @@ from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from lamp.reading import Separation
 from lamp.tasks import Task
-from users_app.models import Workspace
+from users_app.audit import INSTALLATION, Actor, record
+from users_app.models import AuditEntry, Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def request_import(
     task: Task | None = None,
     separation: Separation | None = None,
     keep_source: bool = False,
+    by: Actor = INSTALLATION,
 ) -> Job:
     """Store the files and enqueue their import; the same workspace's imports may run side by side.
 
@@ -81,22 +84,20 @@ def request_import(
             store.put_file(prefix + OUTPUTS, outputs, content_type="application/json")
         if truth is not None:
             store.put_file(prefix + TRUTH, truth, content_type="application/json")
-        return enqueue(
-            JobSpec(
-                kind=IMPORT_DATASET.name,
-                workspace_id=workspace.pk,
-                origin=f"{ORIGIN}:{import_id}",
-                payload={
-                    "dataset": dataset,
-                    "split": split,
-                    "task": task.key if task else None,
-                    "separation": separation,
-                    "prefix": prefix,
-                    "questions_name": os.path.basename(questions),
-                    "outputs_name": os.path.basename(outputs) if outputs is not None else None,
-                    "truth_name": os.path.basename(truth) if truth is not None else None,
-                },
-            )
+        return _enqueue_import(
+            workspace=workspace,
+            import_id=import_id,
+            dataset=dataset,
+            split=split,
+            task=task,
+            separation=separation,
+            sources={
+                "prefix": prefix,
+                "questions_name": os.path.basename(questions),
+                "outputs_name": os.path.basename(outputs) if outputs is not None else None,
+                "truth_name": os.path.basename(truth) if truth is not None else None,
+            },
+            by=by,
         )
     except BaseException:
         if not is_kept(prefix):
@@ -114,6 +115,7 @@ def request_import_of_uploads(
     task: Task | None = None,
     separation: Separation | None = None,
     keep_source: bool = False,
+    by: Actor = INSTALLATION,
 ) -> Job:
     """Enqueue the import of files that were uploaded. Call it in a transaction, after `uploads.stored_sizes`.
 
@@ -124,7 +126,38 @@ def request_import_of_uploads(
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
     taken = take_uploads(workspace=workspace, upload_ids=uploads, stored=stored, import_id=import_id)
-    return enqueue(
+    return _enqueue_import(
+        workspace=workspace,
+        import_id=import_id,
+        dataset=dataset,
+        split=split,
+        task=task,
+        separation=separation,
+        sources={
+            "keep_source": keep_source,
+            "uploads": {
+                place: asdict(StoredFile(upload.object_key, upload.name, upload.size, upload.sha256))
+                for place, upload in taken.items()
+            },
+        },
+        by=by,
+    )
+
+
+@transaction.atomic
+def _enqueue_import(
+    *,
+    workspace: Workspace,
+    import_id: str,
+    dataset: str,
+    split: str,
+    task: Task | None,
+    separation: Separation | None,
+    sources: Mapping[str, Any],
+    by: Actor,
+) -> Job:
+    """Enqueue the import of the files that `sources` tells of, and record who started it."""
+    job = enqueue(
         JobSpec(
             kind=IMPORT_DATASET.name,
             workspace_id=workspace.pk,
@@ -134,14 +167,18 @@ def request_import_of_uploads(
                 "split": split,
                 "task": task.key if task else None,
                 "separation": separation,
-                "keep_source": keep_source,
-                "uploads": {
-                    place: asdict(StoredFile(upload.object_key, upload.name, upload.size, upload.sha256))
-                    for place, upload in taken.items()
-                },
+                **sources,
             },
         )
     )
+    record(
+        workspace=workspace,
+        action=AuditEntry.Action.IMPORT_STARTED,
+        by=by,
+        subject=f"{dataset}/{split}",
+        details={"job_id": job.pk},
+    )
+    return job
 
 
 def kept_sources(*, workspace: Workspace, split_ids: Collection[int]) -> list[str]:

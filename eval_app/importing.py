@@ -22,7 +22,8 @@ from lamp.golds import golds_for_unknown_questions, questions_without_gold, read
 from lamp.problems import IDS_SHOWN
 from lamp.reading import Question, Questions, Separation, read_questions
 from lamp.tasks import Task
-from users_app.models import Workspace
+from users_app.models import Quota, Workspace
+from users_app.quotas import Room
 from users_app.staging import StagedDocuments
 
 _QUESTION_COLUMNS: Final = (
@@ -119,8 +120,8 @@ class Imported:
 def import_split(order: Order, *, report: Report = lambda done, total, doing: None) -> Imported:
     """Import the files as the next version of their split, or find that they stand already.
 
-    Raises `LampProblem` for files that are not in order. All of it happens in one transaction; the lock on the task's
-    splits lasts to its end.
+    Raises `LampProblem` for files that are not in order, and `QuotaExceeded` for more than the workspace may have. All
+    of it happens in one transaction; the lock on the task's splits lasts to its end.
     """
     with transaction.atomic():
         digests = _digests(order)
@@ -151,6 +152,8 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             has_golds=plan.has_golds,
             has_dates=plan.has_dates,
         )
+        room = Room(workspace=order.workspace, quotas=[Quota.DOCUMENTS, Quota.BYTES])
+        room.look()
         new_users, new_documents = _act(order, split, staged)
         report(reader.size, reader.size, "committing")
         made = _imported(
@@ -161,7 +164,11 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             new_documents=new_documents,
             ignored_fields=parsed.ignored_fields,
         )
-        return _with_truth(order, made)
+        made = _with_truth(order, made)
+        # However much there was room for, it may all be taken now.
+        room.hold()
+        room.require()
+        return made
 
 
 def find_standing(order: Order) -> Imported | None:

@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from jobs.models import Job
+from jobs.models import UNFINISHED, Job
 from training_app.adapter_selectors import profile_to_learn_from, standing_adapter
 from training_app.adapters import AdapterPlan, plan_adapter, request_adapter, stored_dtype_of
 from training_app.base_models import default_dtype
 from training_app.hyperparameters import complete_hyperparameters
+from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter, BaseModel
-from users_app.models import EndUser, Workspace
+from users_app.models import EndUser, Quota, Workspace
+from users_app.quotas import Room
 from users_app.selectors import lock_end_users
 
 
@@ -65,8 +67,25 @@ def plan_from_profile(
 
 @transaction.atomic
 def find_or_request_adapter(*, workspace: Workspace, plan: AdapterPlan) -> Requested:
-    """The adapter of `plan` where it stands, else the job that makes it: the one under way, or a new one."""
+    """The adapter of `plan` where it stands, else the job that makes it: the one under way, or a new one.
+
+    Raises `QuotaExceeded` where a new one would make more adapters than the workspace may have, with those that are
+    in training, or where its bytes are used up. How large an adapter will be is known when it is stored.
+    """
     standing = standing_adapter(workspace=workspace, identity=plan.identity)
     if standing is not None:
         return Requested(standing, None)
+    if not Job.objects.filter(dedupe_key=plan.job_key, state__in=UNFINISHED).exists():
+        _require_room(workspace)
     return Requested(None, request_adapter(plan=plan))
+
+
+def _require_room(workspace: Workspace) -> None:
+    room = Room(workspace=workspace, quotas=[Quota.ADAPTERS, Quota.BYTES])
+    if room.is_limited:
+        # Nobody counts the trainings while another is added.
+        room.hold()
+        under_way = Job.objects.filter(
+            workspace_id=workspace.pk, kind=TRAIN_ADAPTER.name, state__in=UNFINISHED, cancel_requested=False
+        )
+        room.require(adding={Quota.ADAPTERS: 1, Quota.BYTES: 1}, promised={Quota.ADAPTERS: under_way.count()})

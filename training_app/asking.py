@@ -22,7 +22,8 @@ from training_app.base_models import asked_base_model, default_dtype, request_de
 from training_app.generation_selectors import newest_usable_adapter, undated_documents
 from training_app.generations import request_generations
 from training_app.models import Adapter, BaseModel, Generation
-from users_app.models import EndUser, Workspace
+from users_app.models import EndUser, Quota, Workspace
+from users_app.quotas import Room
 from users_app.selectors import lock_end_users, profile_document_ids
 from users_app.tasks import task_of
 
@@ -139,7 +140,7 @@ def ask(
     in the transaction that records the request: what it finds must stand until then.
 
     Raises Problem 409 `no-adapter` where the method needs an adapter that the user has not, 400 `invalid-input` for
-    recency over documents without dates, and 404 where a user was erased meanwhile.
+    recency over documents without dates, 404 where a user was erased meanwhile, and `QuotaExceeded`.
     """
     try:
         lock_end_users(workspace=workspace, end_user_ids={one.end_user.pk for one in questions})
@@ -150,6 +151,9 @@ def ask(
         _generation(workspace, one, _profile(workspace, one, profiles), api_key_id=api_key_id, kind=kind)
         for one in questions
     ]
+    if kind == Generation.Kind.ANSWER:
+        room = Room(workspace=workspace, quotas=[Quota.GENERATIONS_A_DAY])
+        room.require(adding={Quota.GENERATIONS_A_DAY: len(questions)})
     request_generations(workspace_id=workspace.pk, generations=generations, origin=None, priority=_PRIORITY)
     return generations
 

@@ -1,21 +1,31 @@
 """Who, in the admin. Documents show what they are, never what is in them."""
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from common.admin import ReadOnlyAdmin
 from users_app.api_key_admin import ApiKeyAdmin as ApiKeyAdmin
+from users_app.audit import actor_of_staff
 from users_app.models import (
+    AuditEntry,
     Document,
     EndUser,
     ErasureReceipt,
     Membership,
+    Quota,
+    Usage,
     WebhookDelivery,
     WebhookEndpoint,
     Workspace,
     WorkspaceTask,
 )
+from users_app.quotas import set_quotas, standings
+
+_QUOTA_FIELDS = {f"quota_{quota}": quota for quota in Quota}
 
 
 class MembershipInline(TabularInline):
@@ -26,9 +36,37 @@ class MembershipInline(TabularInline):
 
 @admin.register(Workspace)
 class WorkspaceAdmin(ModelAdmin):
+    """Quotas are changed here and by `manage.py set_quota`, and either leaves an entry in the audit log."""
+
     list_display = ["slug", "name", "created_at"]
     search_fields = ["slug", "name"]
     inlines = [MembershipInline]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Workspace | None = None) -> list[tuple[str | None, Any]]:
+        quotas = {"fields": [*_QUOTA_FIELDS, *(["used"] if obj is not None else [])]}
+        return [(None, {"fields": ["slug", "name"]}), ("Quotas", quotas)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Workspace | None = None) -> list[str]:
+        return [] if obj is None else ["used"]
+
+    @admin.display(description="Used")
+    def used(self, workspace: Workspace) -> str:
+        """How much there is of each, and how much there may be: the installation's limits among them."""
+        return "; ".join(
+            f"{one.used:,}{'' if one.limit is None else f' of {one.limit:,}'} {one.quota.label}"
+            for one in standings(workspace=workspace)
+        )
+
+    def save_model(self, request: HttpRequest, obj: Workspace, form: forms.ModelForm, change: bool) -> None:
+        """Save the workspace, and its quotas by the service that records their change."""
+        limits = {quota: form.cleaned_data[field] for field, quota in _QUOTA_FIELDS.items()}
+        if change:
+            obj.save(update_fields=["slug", "name"])
+        else:
+            for field in _QUOTA_FIELDS:
+                setattr(obj, field, None)
+            obj.save()
+        set_quotas(workspace=obj, limits=limits, by=actor_of_staff(request))
 
 
 @admin.register(EndUser)
@@ -52,6 +90,23 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
     list_filter = ["scope", "workspace"]
     list_select_related = ["workspace"]
     fields = ["workspace", "scope", "removed", "requested_at", "finished_at"]
+
+
+@admin.register(Usage)
+class UsageAdmin(ReadOnlyAdmin):
+    """The changes themselves; the sums stand with the workspace."""
+
+    list_display = ["workspace_id", "what", "day", "amount"]
+    list_filter = ["what"]
+    search_fields = ["=workspace_id"]
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ["at", "workspace", "action", "actor", "actor_name", "key_prefix", "end_user", "subject"]
+    list_filter = ["action", "actor", "workspace"]
+    search_fields = ["=subject", "=key_prefix", "=request_id"]
+    list_select_related = ["workspace", "end_user"]
 
 
 @admin.register(Document)

@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from users_app.api_keys import IssuedKey, create_api_key, revoke_api_key
+from users_app.audit import actor_of_staff
 from users_app.models import ApiKey, Scope
 
 
@@ -60,7 +61,7 @@ class ApiKeyAdmin(ModelAdmin):
         """Make the key; one that exists stays as it is."""
         if not change:
             given = {name: form.cleaned_data[name] for name in ApiKeyForm.Meta.fields}
-            issued = create_api_key(**given)
+            issued = create_api_key(**given, by=actor_of_staff(request))
             obj.pk = issued.key.pk
             request.issued_key = issued  # type: ignore[attr-defined]
 
@@ -81,5 +82,6 @@ class ApiKeyAdmin(ModelAdmin):
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke_keys(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Let them be accepted no more."""
-        count = sum(revoke_api_key(key=key) for key in queryset)
+        by = actor_of_staff(request)
+        count = sum(revoke_api_key(key=key, by=by) for key in queryset)
         self.message_user(request, f"{count} revoked.", messages.SUCCESS)

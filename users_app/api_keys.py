@@ -15,11 +15,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import BooleanField, Case, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from users_app.models import ApiKey, Scope, Workspace
+from users_app.audit import INSTALLATION, Actor, record
+from users_app.models import ApiKey, AuditEntry, Scope, Workspace
 
 _FORM: Final = re.compile(r"(lp_[0-9a-f]{12})_([A-Za-z0-9_-]{43})\Z")
 _LIVE: Final = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
@@ -47,6 +49,7 @@ def create_api_key(
     scopes: Collection[str],
     expires_at: datetime | None = None,
     requests_per_minute: int | None = None,
+    by: Actor = INSTALLATION,
 ) -> IssuedKey:
     """Make a key of `workspace`. Raises `KeyRefused`."""
     unknown = sorted(set(scopes) - set(Scope.values))
@@ -70,13 +73,27 @@ def create_api_key(
         key.full_clean(exclude=["workspace", "secret_digest"])
     except ValidationError as error:
         raise KeyRefused(" ".join(error.messages)) from None
-    key.save(force_insert=True)
+    with transaction.atomic():
+        key.save(force_insert=True)
+        details = {"name": name, "scopes": key.scopes}
+        record(workspace=workspace, action=AuditEntry.Action.API_KEY_CREATED, by=by, subject=prefix, details=details)
     return IssuedKey(key, f"{prefix}_{secret}")
 
 
-def revoke_api_key(*, key: ApiKey) -> bool:
+@transaction.atomic
+def revoke_api_key(*, key: ApiKey, by: Actor = INSTALLATION) -> bool:
     """Let `key` be accepted no more; False where it was revoked before."""
-    return ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=Now()) == 1
+    revoked = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=Now()) == 1
+    if revoked:
+        details = {"name": key.name}
+        record(
+            workspace=key.workspace,
+            action=AuditEntry.Action.API_KEY_REVOKED,
+            by=by,
+            subject=key.prefix,
+            details=details,
+        )
+    return revoked
 
 
 def recognise(token: str) -> ApiKey | None:

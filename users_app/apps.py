@@ -9,11 +9,13 @@ class UsersAppConfig(AppConfig):
         from common.api.idempotency import forget_old_records
         from jobs import kinds, sweeps
         from users_app import caches, erasers, exporting, webhook_events
+        from users_app.audit import sweep_audit
         from users_app.erasing import ERASER
         from users_app.erasure_sweep import sweep_erasures
         from users_app.exports import EXPORTER
         from users_app.kinds import DELIVER_WEBHOOK, FINISH_ERASURE
         from users_app.staging import forget_copied
+        from users_app.usage import sweep_usage
         from users_app.webhook_sweep import sweep_webhooks
 
         kinds.register(FINISH_ERASURE)
@@ -22,6 +24,8 @@ class UsersAppConfig(AppConfig):
         sweeps.register(forget_old_records)
         sweeps.register(sweep_webhooks)
         webhook_events.register(webhook_events.OF_JOBS)
+        sweeps.register(sweep_usage)
+        sweeps.register(sweep_audit)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         caches.register(forget_copied)

@@ -10,8 +10,9 @@ from psycopg.errors import DeadlockDetected
 
 from common.objects import ObjectStoreError, get_store
 from users_app import caches, erasers
+from users_app.audit import INSTALLATION, Actor, record
 from users_app.erasers import Erasing, ErasingDocuments
-from users_app.models import Document, EndUser, ErasureReceipt, ProfileEntry, Workspace
+from users_app.models import AuditEntry, Document, EndUser, ErasureReceipt, ProfileEntry, Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _ATTEMPTS: Final = 10
 Done = TypeVar("Done")
 
 
-def erase_end_user(*, workspace: Workspace, end_user: EndUser) -> ErasureReceipt:
+def erase_end_user(*, workspace: Workspace, end_user: EndUser, by: Actor = INSTALLATION) -> ErasureReceipt:
     """Remove everything that is known of `end_user` and what was learned from it; return the receipt.
 
     Safe to repeat, and while jobs of this user run: a job finds its rows gone and records nothing. Files in the object
@@ -37,10 +38,12 @@ def erase_end_user(*, workspace: Workspace, end_user: EndUser) -> ErasureReceipt
 
     Raises `EndUser.DoesNotExist` for somebody of another workspace, and for one who was erased before.
     """
-    return _finished(_repeating_deadlocks(lambda: _erase_rows(workspace, end_user)))
+    return _finished(_repeating_deadlocks(lambda: _erase_rows(workspace, end_user, by)))
 
 
-def erase_document(*, workspace: Workspace, end_user: EndUser, task: str, client_id: str) -> ErasureReceipt:
+def erase_document(
+    *, workspace: Workspace, end_user: EndUser, task: str, client_id: str, by: Actor = INSTALLATION
+) -> ErasureReceipt:
     """Take the document that stands under `client_id` out of the live profile, and whatever stood there before it.
 
     Its content goes with it unless another id stands for the same, and nothing that was learned from it is used again:
@@ -48,7 +51,7 @@ def erase_document(*, workspace: Workspace, end_user: EndUser, task: str, client
 
     Raises `ProfileEntry.DoesNotExist` where nothing stands under that id, `EndUser.DoesNotExist` as above.
     """
-    return _finished(_repeating_deadlocks(lambda: _erase_entries(workspace, end_user, task, client_id)))
+    return _finished(_repeating_deadlocks(lambda: _erase_entries(workspace, end_user, task, client_id, by)))
 
 
 def finish_erasure(receipt: ErasureReceipt) -> None:
@@ -78,18 +81,18 @@ def _finished(receipt: ErasureReceipt) -> ErasureReceipt:
 
 
 @transaction.atomic(durable=True)
-def _erase_rows(workspace: Workspace, end_user: EndUser) -> ErasureReceipt:
+def _erase_rows(workspace: Workspace, end_user: EndUser, by: Actor) -> ErasureReceipt:
     # Against every writer: whoever refers to this row from now on waits, and then finds it gone.
     held = EndUser.objects.select_for_update().get(pk=end_user.pk, workspace=workspace)
     erasing = Erasing(workspace=workspace, end_user=held)
     for eraser in erasers.in_order():
         eraser.end_user(erasing)
     erasing.delete_own(EndUser, column="id")
-    return _receipt(erasing, ErasureReceipt.Scope.END_USER)
+    return _receipt(erasing, ErasureReceipt.Scope.END_USER, AuditEntry.Action.END_USER_ERASED, by)
 
 
 @transaction.atomic(durable=True)
-def _erase_entries(workspace: Workspace, end_user: EndUser, task: str, client_id: str) -> ErasureReceipt:
+def _erase_entries(workspace: Workspace, end_user: EndUser, task: str, client_id: str, by: Actor) -> ErasureReceipt:
     # Whoever changes this profile, or records what was learned from it, comes before or after.
     held = EndUser.objects.select_for_update(no_key=True).get(pk=end_user.pk, workspace=workspace)
     under_the_id = ProfileEntry.objects.filter(end_user=held, task=task, client_id=client_id)
@@ -106,16 +109,19 @@ def _erase_entries(workspace: Workspace, end_user: EndUser, task: str, client_id
     erasing.count(ProfileEntry, entries + former)
     documents, _ = Document.objects.filter(end_user=held, pk__in=gone).delete()
     erasing.count(Document, documents)
-    return _receipt(erasing, ErasureReceipt.Scope.DOCUMENT)
+    return _receipt(erasing, ErasureReceipt.Scope.DOCUMENT, AuditEntry.Action.DOCUMENT_ERASED, by)
 
 
-def _receipt(erasing: Erasing, scope: str) -> ErasureReceipt:
-    return ErasureReceipt.objects.create(
+def _receipt(erasing: Erasing, scope: str, action: AuditEntry.Action, by: Actor) -> ErasureReceipt:
+    receipt = ErasureReceipt.objects.create(
         workspace=erasing.workspace,
         scope=scope,
         removed=dict(sorted(erasing.removed.items())),
         prefixes=sorted(set(erasing.prefixes)),
     )
+    # Like the receipt, it does not say whom.
+    record(workspace=erasing.workspace, action=action, by=by, subject=str(receipt.pk))
+    return receipt
 
 
 def _repeating_deadlocks(erase: Callable[[], Done]) -> Done:

@@ -12,8 +12,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
 
-from users_app.models import EndUser, Workspace
+from users_app.audit import INSTALLATION, Actor, record
+from users_app.models import AuditEntry, EndUser, Workspace
+from users_app.selectors import lock_end_users
 
 CHUNK: Final = 500
 """How many rows exporters read at a time."""
@@ -66,11 +69,21 @@ def register(exporter: Exporter) -> None:
         raise ValueError(f"two exporters are called “{exporter.name}”")
 
 
-def export_end_user(*, workspace: Workspace, end_user: EndUser) -> Iterator[bytes]:
+def export_end_user(*, workspace: Workspace, end_user: EndUser, by: Actor = INSTALLATION) -> Iterator[bytes]:
     """The archive, in pieces: some rows and a compressor's window are in memory, however much there is.
 
-    It is no snapshot: what changes meanwhile is as it was when its turn came.
+    It is no snapshot: what changes meanwhile is as it was when its turn came. That `by` exports them is recorded
+    before there is a piece, whether or not all of them are taken.
+
+    Raises `EndUser.DoesNotExist` for somebody of another workspace, or who was erased meanwhile.
     """
+    with transaction.atomic():
+        lock_end_users(workspace=workspace, end_user_ids=[end_user.pk])
+        record(workspace=workspace, action=AuditEntry.Action.END_USER_EXPORTED, by=by, end_user=end_user)
+    return _archive(workspace, end_user)
+
+
+def _archive(workspace: Workspace, end_user: EndUser) -> Iterator[bytes]:
     waiting = _Waiting()
     with zipfile.ZipFile(waiting, mode="w", compression=zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
         for exporter in _exporters.values():

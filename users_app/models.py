@@ -10,6 +10,17 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+_LIMIT = "Empty: as the installation has it."
+
+
+class Quota(models.TextChoices):
+    """What a workspace may have so much of, and how much of it is counted (`Usage`)."""
+
+    DOCUMENTS = "documents", "documents"
+    ADAPTERS = "adapters", "adapters"
+    BYTES = "bytes", "bytes of documents and adapters"
+    GENERATIONS_A_DAY = "generations_a_day", "generations a day (UTC)"
+
 
 class Workspace(models.Model):
     """One tenant. Nothing of a workspace is visible from another."""
@@ -17,6 +28,11 @@ class Workspace(models.Model):
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Here and not in a table of their own: whoever has the workspace knows its limits without another query.
+    quota_documents = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
+    quota_adapters = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
+    quota_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
+    quota_generations_a_day = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
 
     def __str__(self) -> str:
         return self.slug
@@ -53,8 +69,12 @@ class Scope(models.TextChoices):
     PROFILES = "profiles", "profiles: end users and their documents"
     GENERATE = "generate", "generate: generations, previews and feedback"
     TRAIN = "train", "train: adapters"
-    READ = "read", "read: look at tasks, jobs, datasets, experiments and runs"
-    MANAGE = "manage", "manage: define tasks, erase and export users, start imports and experiments, cancel jobs"
+    READ = "read", "read: look at tasks, jobs, datasets, experiments, runs and usage"
+    MANAGE = (
+        "manage",
+        "manage: define tasks, erase and export users, start imports and experiments, see their predictions, cancel "
+        "jobs, have webhooks, read the audit log",
+    )
 
 
 class ApiKey(models.Model):
@@ -333,3 +353,115 @@ class WebhookDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"webhook delivery {self.pk}"
+
+
+class Usage(models.Model):
+    """A change of how much a workspace has of something: what it has is the sum.
+
+    Triggers on documents, adapters and generations add rows here, so that whatever stores and deletes them is counted
+    and nobody waits for anybody; a sweep puts rows together (`users_app.usage`). No foreign key: each request would
+    touch the workspace's row. When a workspace is deleted, a trigger takes its rows away.
+    """
+
+    workspace_id = models.BigIntegerField()
+    what = models.CharField(max_length=20, choices=Quota)
+    # The day in UTC, where it is counted by the day.
+    day = models.DateField(null=True)
+    amount = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "usage"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(what__in=["documents", "adapters", "bytes"], day__isnull=True)
+                | Q(what="generations_a_day", day__isnull=False),
+                name="usage_is_known_and_dated",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace_id", "what", "day"], include=["amount"], name="usage_by_workspace"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount:+} {self.what}"
+
+
+class AuditEntry(models.Model):
+    """That something was done that somebody may be asked about: what, when and by whom (`users_app.audit`).
+
+    It names no person but by the foreign key, which erasing the person clears. Triggers refuse every other change, and
+    deletion while the workspace stands, but for the retention's. The workspace's own deletion takes its entries away,
+    by a trigger too: Django would delete them first, while it still stands.
+    """
+
+    class Action(models.TextChoices):
+        """What is recorded. Another one stands here, and in the constraint below, with a migration; whatever service
+        does it calls `users_app.audit.record` in the transaction in which it is done.
+        """
+
+        END_USER_EXPORTED = "end_user.exported", "an end user was exported"
+        END_USER_ERASED = "end_user.erased", "an end user was erased"
+        DOCUMENT_ERASED = "document.erased", "a document was erased"
+        API_KEY_CREATED = "api_key.created", "an API key was made"
+        API_KEY_REVOKED = "api_key.revoked", "an API key was revoked"
+        IMPORT_STARTED = "import.started", "an import was asked for"
+        QUOTA_CHANGED = "quota.changed", "a quota was changed"
+
+    class ActorKind(models.TextChoices):
+        """Who did it."""
+
+        API_KEY = "api_key", "a program, by its API key"
+        STAFF = "staff", "a member of staff, in the admin"
+        COMMAND = "command", "whoever ran a command"
+        INSTALLATION = "installation", "the installation by itself"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.DO_NOTHING, related_name="audit_entries", db_index=False)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    action = models.CharField(max_length=40, choices=Action)
+    actor = models.CharField(max_length=20, choices=ActorKind)
+    # The key's name, the member's, or the operating system's name of whoever ran the command.
+    actor_name = models.CharField(max_length=150, blank=True)
+    # No foreign keys: an entry says who it was when they have gone, too.
+    key_prefix = models.CharField(max_length=20, blank=True)
+    staff_id = models.BigIntegerField(null=True, blank=True)
+    # A UUID: a client may word its own so that it says who somebody is.
+    request_id = models.CharField(max_length=64, blank=True)
+    end_user = models.ForeignKey(
+        EndUser, on_delete=models.SET_NULL, null=True, blank=True, related_name="audit_entries", db_index=False
+    )
+    # What it was done to: a receipt's number, a key's prefix, "dataset/split", a quota.
+    subject = models.CharField(max_length=300, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    action__in=[
+                        "end_user.exported",
+                        "end_user.erased",
+                        "document.erased",
+                        "api_key.created",
+                        "api_key.revoked",
+                        "import.started",
+                        "quota.changed",
+                    ]
+                ),
+                name="audit_action_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(actor="api_key", staff_id__isnull=True) & ~Q(key_prefix="")
+                | Q(actor="staff", key_prefix="", staff_id__isnull=False)
+                | Q(actor__in=["command", "installation"], key_prefix="", staff_id__isnull=True),
+                name="audit_actor_is_known",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-at", "-id"], name="audit_by_workspace"),
+            models.Index(fields=["at"], name="audit_by_age"),
+            models.Index(fields=["end_user"], condition=Q(end_user__isnull=False), name="audit_by_end_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"audit entry {self.pk}"

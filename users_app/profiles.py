@@ -13,7 +13,8 @@ from django.db.models.functions import Now
 from common.api.problems import Problem
 from users_app import listeners
 from users_app.documents import document_date_key, document_digest
-from users_app.models import Document, EndUser, ProfileEntry, Workspace
+from users_app.models import Document, EndUser, ProfileEntry, Quota, Workspace
+from users_app.quotas import Room
 
 MOST_DOCUMENTS: Final = 100_000
 """How many documents of a task a live profile may hold."""
@@ -61,11 +62,13 @@ def put_documents(*, workspace: Workspace, end_user: EndUser, documents: Sequenc
     The same as putting one after the other: an id that comes twice is replaced by itself. A few statements whatever
     their number, under one lock of the end user; listeners hear of what is new in this transaction.
 
-    Raises `EndUser.DoesNotExist` for somebody of another workspace, or who was erased meanwhile, and Problem 409
-    `profile-full` where a task's profile would come to hold more than `MOST_DOCUMENTS`.
+    Raises `EndUser.DoesNotExist` for somebody of another workspace, or who was erased meanwhile, Problem 409
+    `profile-full` where a task's profile would come to hold more than `MOST_DOCUMENTS`, and `QuotaExceeded`.
     """
     # One writer a profile at a time; whoever erases this user comes before or after.
     EndUser.objects.select_for_update(no_key=True).get(pk=end_user.pk, workspace=workspace)
+    room = Room(workspace=workspace, quotas=[Quota.DOCUMENTS, Quota.BYTES])
+    room.look()
     keys = [(document.task, document_digest(document.fields)) for document in documents]
     document_ids, new = _stored(end_user, documents, keys)
     live = _standing(end_user, documents)
@@ -104,6 +107,7 @@ def put_documents(*, workspace: Workspace, end_user: EndUser, documents: Sequenc
     _require_room(end_user, [task for task in created if last[task] >= MOST_DOCUMENTS])
     if new:
         listeners.documents_added(workspace=workspace, end_user=end_user, tasks=new)
+        room.require()
     return [
         Put(outcome, digest.hex(), place.entry.pk) for (outcome, place), (_, digest) in zip(places, keys, strict=True)
     ]

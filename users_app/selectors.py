@@ -1,10 +1,11 @@
 """Reads of who and what: always in one workspace, and a user's data only by saying whose."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from django.db.models import Count, Max, QuerySet
 
-from users_app.models import Document, EndUser, ErasureReceipt, Membership, ProfileEntry, Workspace
+from users_app.models import AuditEntry, Document, EndUser, ErasureReceipt, Membership, ProfileEntry, Workspace
 
 
 class UnknownWorkspace(LookupError):
@@ -69,6 +70,18 @@ def erasures_so_far() -> tuple[int | None, int]:
 def erasures(*, workspace: Workspace) -> QuerySet[ErasureReceipt]:
     """The receipts of one workspace's erasures."""
     return ErasureReceipt.objects.filter(workspace=workspace)
+
+
+def audit_entries(
+    *, workspace: Workspace, action: str | None = None, since: datetime | None = None, until: datetime | None = None
+) -> QuerySet[AuditEntry]:
+    """What was recorded in one workspace, of one action or all, from `since` on and before `until`.
+
+    Each comes with the end user whom it names, where they have not been erased.
+    """
+    found = AuditEntry.objects.filter(workspace=workspace).select_related("end_user")
+    asked = {"action": action, "at__gte": since, "at__lt": until}
+    return found.filter(**{lookup: value for lookup, value in asked.items() if value is not None})
 
 
 def role_of(*, workspace: Workspace, user_id: int) -> str | None:

@@ -10,6 +10,7 @@ from eval_app.import_requests import keep_uploaded, order_of
 from eval_app.importing import import_split
 from jobs.batches import ClaimedJob, Permanent
 from lamp.problems import LampProblem
+from users_app.quotas import QuotaExceeded
 from users_app.selectors import workspace_by_id
 
 
@@ -35,7 +36,7 @@ def _import(job: ClaimedJob) -> None:
             with job.finishing() as result:
                 result.update(import_split(order, report=report).as_dict())
                 keep_uploaded(order, payload=job.payload)
-        except (LampProblem, NotAsDeclared) as problem:
+        except (LampProblem, NotAsDeclared, QuotaExceeded) as problem:
             raise Permanent(str(problem)) from None
         except ObjectMissing:
             raise Permanent("The files to import are gone from the object store. Import them again.") from None

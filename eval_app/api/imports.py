@@ -99,6 +99,7 @@ class ImportsView(WorkspaceView):
                     task=task,
                     separation=body.get("separation"),
                     keep_source=body["keep_source"],
+                    by=self.actor,
                 )
             except UploadUnusable as unusable:
                 raise _problem(unusable) from None

@@ -6,7 +6,9 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.services import cancel, sweep
 from tests.training_app.generations import answered, asked, job_of
-from training_app.generation_sweep import conclude_forsaken, forget_old_generations
+from training_app import generation_sweep
+from training_app.feedback import give_feedback
+from training_app.generation_sweep import conclude_forsaken, forget_old_generations, sweep_generations
 from training_app.models import Generation
 
 
@@ -61,3 +63,31 @@ def test_what_ended_long_ago_is_deleted_unless_nothing_is(alice, settings, days,
     asked(alice)
     forget_old_generations()
     assert list(Generation.objects.order_by("pk").values_list("state", flat=True)) == left
+
+
+def long_ago(*generations):
+    old = Generation.objects.filter(pk__in=[generation.pk for generation in generations])
+    old.update(state="done", prompt="p", output="o", finished_at=timezone.now() - timedelta(days=31))
+
+
+def test_the_sweep_deletes_them_and_previews_with_them(alice, monkeypatch):
+    answer, preview = answered(alice), asked(alice, kind="preview")
+    long_ago(answer, preview)
+    monkeypatch.setattr(generation_sweep, "_last_forgetting", -1e9)
+    sweep_generations()
+    assert not Generation.objects.exists()
+
+
+def test_a_document_that_feedback_made_stays(alice):
+    generation = answered(alice)
+    give_feedback(workspace=alice.workspace, generation=generation, rating=Generation.Rating.ACCEPTED)
+    long_ago(generation)
+    assert forget_old_generations() == 1
+    assert alice.profile_entries.filter(client_id=f"generation-{generation.pk}", removed_at=None).exists()
+
+
+def test_what_an_evaluation_asked_for_is_not_deleted(alice):
+    generation = answered(alice)
+    long_ago(generation)
+    Generation.objects.update(asked_method="", origin="run:1/2")
+    assert forget_old_generations() == 0

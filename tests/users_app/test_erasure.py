@@ -26,7 +26,8 @@ from tests.workers.asked import ask, ask_for_adapter
 from training_app.models import Adapter, Generation
 from users_app import erasers, erasure_sweep
 from users_app.erasure import erase_document, erase_end_user
-from users_app.models import Document, EndUser, ErasureReceipt
+from users_app.exporting import export_end_user
+from users_app.models import AuditEntry, Document, EndUser, ErasureReceipt
 from users_app.profiles import NewDocument, put_documents
 from users_app.selectors import visible_documents
 from workers.forgetting import Forgetting
@@ -74,6 +75,7 @@ def busy(alice, bob, in_process, settings):
             end_user_id=end_user.pk,
             resource={"generation": 1},
         )
+        b"".join(export_end_user(workspace=end_user.workspace, end_user=end_user))
     return alice, bob
 
 
@@ -189,7 +191,18 @@ class TestEveryModel:
         assert {model._meta.label for model in self.leading_to_end_users() - covered} == set()
 
     def test_that_is_looked_for_includes_the_ones_we_know(self):
-        known = {EndUser, Document, Embedding, Adapter, Generation, Question, Prediction, Job, IdempotencyRecord}
+        known = {
+            EndUser,
+            Document,
+            AuditEntry,
+            Embedding,
+            Adapter,
+            Generation,
+            Question,
+            Prediction,
+            Job,
+            IdempotencyRecord,
+        }
         assert known <= self.leading_to_end_users()
 
 

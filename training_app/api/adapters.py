@@ -29,6 +29,7 @@ from training_app.hyperparameters import HYPERPARAMETERS, Bounds
 from training_app.models import Adapter
 from users_app.api.base import WorkspaceView
 from users_app.api.jobs import JobSerializer
+from users_app.api.usage import OVER_QUOTA
 from users_app.models import EndUser, Scope
 from users_app.tasks import task_of
 
@@ -166,6 +167,7 @@ class AdaptersView(WorkspaceView):
             200: OpenApiResponse(AdapterAnswer, "The adapter that these inputs make stands already."),
             202: OpenApiResponse(AdapterAnswer, "A job makes it. `Location` is the job's address."),
             409: OpenApiResponse(None, "The user has no documents of the task, or no base model is loaded yet."),
+            **OVER_QUOTA,
         },
     )
     def post(self, request: Request) -> Response:

@@ -36,6 +36,7 @@ from training_app.generation_selectors import generation_by_id, generations_of
 from training_app.models import Generation
 from training_app.waiting import wait_paced
 from users_app.api.base import WorkspaceView
+from users_app.api.usage import OVER_DAILY_QUOTA, OVER_QUOTA
 from users_app.models import Scope
 
 _TAGS = ["Generations"]
@@ -83,6 +84,7 @@ class GenerationsView(WorkspaceView):
             200: OpenApiResponse(GenerationOut, "It has ended: see `state`."),
             202: OpenApiResponse(GenerationOut, "It waits or runs. `Location` is where its end will be seen."),
             409: NO_ADAPTER,
+            **OVER_DAILY_QUOTA,
         },
     )
     def post(self, request: Request) -> Response:
@@ -116,6 +118,7 @@ class GenerationBatchView(WorkspaceView):
             200: OpenApiResponse(GenerationsOut, "All have ended."),
             202: OpenApiResponse(GenerationsOut, "Some wait or run: look at each by its id."),
             409: NO_ADAPTER,
+            **OVER_DAILY_QUOTA,
         },
     )
     def post(self, request: Request) -> Response:
@@ -220,6 +223,7 @@ class GenerationFeedbackView(WorkspaceView):
         responses={
             200: GenerationOut,
             409: OpenApiResponse(None, "There is no answer yet, or another document stands under that id."),
+            **OVER_QUOTA,
         },
     )
     def post(self, request: Request, generation_id: int) -> Response:

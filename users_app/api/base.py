@@ -23,6 +23,7 @@ from common.api.rate_limits import Allowance, count_request
 from common.api.requests import ApiRequest
 from common.api.serializers import QuerySerializer
 from users_app.api.authentication import ApiKeyAuthentication
+from users_app.audit import Actor, actor_of_key
 from users_app.models import ApiKey, EndUser, Workspace
 from users_app.selectors import end_user_by_external_id
 
@@ -61,6 +62,11 @@ class WorkspaceView(APIView):
             negotiator=self.get_content_negotiator(),
             parser_context=self.get_parser_context(request),
         )
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, for what is recorded (`users_app.audit`)."""
+        return actor_of_key(self.api_key, request=self.request._request)
 
     def perform_authentication(self, request: Request) -> None:
         """Learn whose key it is, and count the request."""

@@ -16,11 +16,13 @@ from common.api.problems import MOST_ERRORS, FieldError, Problem, invalid_input,
 from common.api.serializers import DateTimeField, QuerySerializer, StringField
 from users_app.api.base import WorkspaceView
 from users_app.api.erasures import ErasureSerializer, erasure_response
+from users_app.api.usage import OVER_QUOTA
 from users_app.document_forms import DocumentReader
 from users_app.documents import document_digest
 from users_app.erasure import erase_document
 from users_app.models import EndUser, ProfileEntry, Scope
 from users_app.profiles import NewDocument, Outcome, put_documents
+from users_app.quotas import QuotaExceeded
 from users_app.selectors import profile_entries
 
 MOST_AT_ONCE: Final = 1_000
@@ -111,7 +113,7 @@ class DocumentsPutSerializer(serializers.Serializer):
     rejected = serializers.IntegerField(
         read_only=True,
         required=False,
-        help_text="Lines that were not stored: those with an error, and their neighbours.",
+        help_text="Lines that were not stored: those with an error or beyond a quota, and their neighbours.",
     )
     errors = StreamErrorSerializer(  # type: ignore[assignment]
         many=True, read_only=True, required=False, help_text=f"The first {MOST_ERRORS} of them."
@@ -158,7 +160,7 @@ class DocumentsView(WorkspaceView):
 
         return self.page(entries, order=("id",), render=render, query=query)
 
-    @extend_schema(operation_id="documents_put", request=_BODY, responses=DocumentsPutSerializer)
+    @extend_schema(operation_id="documents_put", request=_BODY, responses={200: DocumentsPutSerializer, **OVER_QUOTA})
     def post(self, request: Request, user_id: str) -> Response:
         """Put documents into a user's profile: one, a list of up to 1,000, or JSON lines as a stream.
 
@@ -166,8 +168,8 @@ class DocumentsView(WorkspaceView):
         new documents at once, dense retrieval when a job has embedded them, within seconds as a rule.
 
         One or a list is stored whole or, with an error in it, not at all. A stream is stored 500 lines at a time: where
-        one of these has an error none of them is, and the others are. It takes no `Idempotency-Key`: sending it again
-        changes nothing.
+        one of these has an error none of them is, and the others are; so it is where a quota has no room for them, and
+        then the first of them is named. It takes no `Idempotency-Key`: sending it again changes nothing.
         """
         end_user = self.end_user_or_404(user_id)
         try:
@@ -207,6 +209,8 @@ class DocumentsView(WorkspaceView):
             )
         stream = _Stream(self, end_user)
         stream.take(lines)
+        if stream.refused is not None and not stream.outcomes:
+            raise stream.refused
         if stream.errors and not stream.outcomes:
             shown = [
                 FieldError(error["field"], f"Line {error['line']}: {error['message']}", error["remedy"])
@@ -226,13 +230,16 @@ class _Stream:
         self.outcomes: Counter[str] = Counter()
         self.rejected = 0
         self.errors: list[dict[str, Any]] = []
+        self.refused: QuotaExceeded | None = None
+        """What lines were refused for, though nothing is wrong with them."""
 
     def take(self, lines: Iterator[Line]) -> None:
         """Store all of them, a chunk in a transaction."""
         chunk: list[NewDocument] = []
-        count, size, has_errors = 0, 0, False
+        count, size, has_errors, first = 0, 0, False, 0
         for line in lines:
             read = list(line.errors) if line.errors else self._reader.read(line.value)
+            first = first if count else line.number
             count += 1
             size += line.size
             if isinstance(read, list):
@@ -241,10 +248,10 @@ class _Stream:
             else:
                 chunk.append(read)
             if count == STREAMED_AT_ONCE or size >= _STREAMED_BYTES:
-                self._store(chunk, count, has_errors=has_errors)
+                self._store(chunk, count, first, has_errors=has_errors)
                 chunk, count, size, has_errors = [], 0, 0, False
         if count:
-            self._store(chunk, count, has_errors=has_errors)
+            self._store(chunk, count, first, has_errors=has_errors)
 
     def _note(self, line: int, errors: Iterable[FieldError]) -> None:
         room = MOST_ERRORS - len(self.errors)
@@ -253,11 +260,17 @@ class _Stream:
             for error in list(errors)[:room]
         ]
 
-    def _store(self, chunk: Sequence[NewDocument], count: int, *, has_errors: bool) -> None:
+    def _store(self, chunk: Sequence[NewDocument], count: int, first: int, *, has_errors: bool) -> None:
         if has_errors:
             self.rejected += count
             return
-        made = put_documents(workspace=self._workspace, end_user=self._end_user, documents=chunk)
+        try:
+            made = put_documents(workspace=self._workspace, end_user=self._end_user, documents=chunk)
+        except QuotaExceeded as refused:
+            self.refused = refused
+            self.rejected += count
+            self._note(first, [FieldError("", refused.message, refused.remedy)])
+            return
         self.outcomes.update(str(one.outcome) for one in made)
 
 
@@ -310,7 +323,11 @@ class DocumentView(WorkspaceView):
             )
         try:
             receipt = erase_document(
-                workspace=self.workspace, end_user=entry.end_user, task=entry.task, client_id=entry.client_id
+                workspace=self.workspace,
+                end_user=entry.end_user,
+                task=entry.task,
+                client_id=entry.client_id,
+                by=self.actor,
             )
         except (EndUser.DoesNotExist, ProfileEntry.DoesNotExist):
             raise not_found() from None

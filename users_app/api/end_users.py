@@ -101,7 +101,7 @@ class EndUserView(WorkspaceView):
         figures, and say from how many users they were erased.
         """
         try:
-            receipt = erase_end_user(workspace=self.workspace, end_user=self.end_user_or_404(user_id))
+            receipt = erase_end_user(workspace=self.workspace, end_user=self.end_user_or_404(user_id), by=self.actor)
         except EndUser.DoesNotExist:
             raise not_found() from None
         return erasure_response(receipt)
@@ -120,12 +120,22 @@ class EndUserExportView(WorkspaceView):
 
     @extend_schema(operation_id="users_export", responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request, user_id: str) -> HttpResponseBase:
-        """Everything that is stored of a user, as a zip archive of JSON Lines and the adapters' files."""
+        """Everything that is stored of a user, as a zip archive of JSON Lines and the adapters' files. The audit log
+        says who asked for it.
+        """
         end_user = self.end_user_or_404(user_id)
         # Not the user's id: it may hold what no header can.
         headers = {"Content-Disposition": 'attachment; filename="user-export.zip"', "Cache-Control": "no-store"}
         if request.method == "HEAD":
             return HttpResponse(content_type=_ZIP, headers=headers)
         place = _EXPORTS.take()
-        archive = export_end_user(workspace=self.workspace, end_user=end_user)
+        try:
+            archive = export_end_user(workspace=self.workspace, end_user=end_user, by=self.actor)
+        except EndUser.DoesNotExist:
+            # Erased meanwhile.
+            place.release()
+            raise not_found() from None
+        except BaseException:
+            place.release()
+            raise
         return BoundedStream(archive, place=place, content_type=_ZIP, headers=headers)

@@ -2,11 +2,13 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from users_app.api.audit import AuditView
 from users_app.api.documents import DocumentsView, DocumentView
 from users_app.api.end_users import EndUserExportView, EndUsersView, EndUserView
 from users_app.api.erasures import ErasuresView, ErasureView
 from users_app.api.jobs import JobCancellationView, JobEventsView, JobsView, JobView
 from users_app.api.tasks import TasksView, TaskVersionView, TaskView
+from users_app.api.usage import UsageView
 from users_app.api.webhooks import (
     WebhookDeliveriesView,
     WebhookRedeliveryView,
@@ -24,6 +26,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users/<external:user_id>/documents/<external:document_id>", DocumentView.as_view(), name="document"),
     path("erasures", ErasuresView.as_view(), name="erasures"),
     path("erasures/<id:erasure_id>", ErasureView.as_view(), name="erasure"),
+    path("usage", UsageView.as_view(), name="usage"),
+    path("audit", AuditView.as_view(), name="audit"),
     path("jobs", JobsView.as_view(), name="jobs"),
     path("jobs/<id:job_id>", JobView.as_view(), name="job"),
     path("jobs/<id:job_id>/cancel", JobCancellationView.as_view(), name="job-cancel"),

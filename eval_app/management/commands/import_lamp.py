@@ -20,6 +20,7 @@ from jobs.services import cancel
 from lamp.catalogue import CATALOGUE, UnknownTask, get_task
 from lamp.problems import LampProblem
 from lamp.statistics import split_statistics
+from users_app.audit import actor_of_command
 from users_app.services import ensure_workspace
 
 _POLL_SECONDS = 0.2
@@ -95,6 +96,7 @@ class Command(BaseCommand):
                     task=told.task,
                     separation=told.separation,
                     keep_source=options["keep_source"],
+                    by=actor_of_command(),
                 )
                 try:
                     job = _watched(job, console)

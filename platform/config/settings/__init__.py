@@ -2,6 +2,7 @@
 
 from config.settings.api import *  # noqa: F403
 from config.settings.apps import *  # noqa: F403
+from config.settings.audit import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 from config.settings.environment import BASE_DIR as BASE_DIR
 from config.settings.environment import VAR_DIR as VAR_DIR
@@ -10,6 +11,7 @@ from config.settings.imports import *  # noqa: F403
 from config.settings.logging import *  # noqa: F403
 from config.settings.models import *  # noqa: F403
 from config.settings.queue import *  # noqa: F403
+from config.settings.quotas import *  # noqa: F403
 from config.settings.storage import *  # noqa: F403
 from config.settings.web import *  # noqa: F403
 from config.settings.webhooks import *  # noqa: F403

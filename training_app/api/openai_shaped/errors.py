@@ -15,7 +15,12 @@ from common.api.request_ids import request_id
 RETRY_HEADER: Final = "x-should-retry"
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 # Where that API has a name of its own for one of our problems.
-_CODES: Final = {"not-authenticated": "invalid_api_key", "rate-limited": "rate_limit_exceeded"}
+_CODES: Final = {
+    "not-authenticated": "invalid_api_key",
+    "rate-limited": "rate_limit_exceeded",
+    "quota-exceeded": "insufficient_quota",
+}
+_TYPES_OF_SLUGS: Final = {"quota-exceeded": "insufficient_quota"}
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
@@ -34,7 +39,8 @@ def error_of(problem: Problem, *, names: Mapping[str, str]) -> dict[str, Any]:
     """The body that says what `problem` says. `names` are those of the client for the fields of ours."""
     first = problem.errors[0] if problem.errors else None
     param = None if first is None else _param(first.field, names)
-    kind = _TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    of_status = _TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    kind = _TYPES_OF_SLUGS.get(problem.slug, of_status)
     return {
         "error": {
             "message": " ".join(_sentence(error, names) for error in problem.errors) or problem.detail,
@@ -46,6 +52,9 @@ def error_of(problem: Problem, *, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_worth_a_retry(problem: Problem) -> bool:
+    if problem.slug == "quota-exceeded":
+        # Not within the seconds that a client waits.
+        return False
     return problem.status == 429 or problem.status >= 500 or "Retry-After" in problem.headers
 
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from users_app.api_keys import KeyRefused, create_api_key
+from users_app.audit import actor_of_command
 from users_app.models import Scope
 from users_app.services import ensure_workspace
 
@@ -46,6 +47,7 @@ class Command(BaseCommand):
                     scopes=scopes,
                     expires_at=expires_at,
                     requests_per_minute=rate,
+                    by=actor_of_command(),
                 )
         except ValidationError as error:
             raise CommandError(f"--workspace: {error.messages[0]}") from error

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from users_app.audit import actor_of_command
 from users_app.erasure import erase_end_user
 from users_app.models import EndUser
 from users_app.selectors import UnknownWorkspace, end_user_by_external_id, workspace_by_slug
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         if not options["yes"] and input(f"Erase “{options['id']}” of “{workspace.slug}” for good? [yes/no] ") != "yes":
             raise CommandError("Nothing was erased.")
         try:
-            receipt = erase_end_user(workspace=workspace, end_user=end_user)
+            receipt = erase_end_user(workspace=workspace, end_user=end_user, by=actor_of_command())
         except EndUser.DoesNotExist:
             raise CommandError("Somebody else has just erased them.") from None
         removed = ", ".join(f"{number} {kind}" for kind, number in receipt.removed.items())

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from users_app.audit import actor_of_command
 from users_app.exporting import export_end_user
+from users_app.models import EndUser
 from users_app.selectors import UnknownWorkspace, end_user_by_external_id, workspace_by_slug
 
 
@@ -34,7 +36,10 @@ class Command(BaseCommand):
             raise CommandError(f"--out: {error.strerror}: {out}") from error
         try:
             with open(descriptor, "wb") as file:
-                file.writelines(export_end_user(workspace=workspace, end_user=end_user))
+                file.writelines(export_end_user(workspace=workspace, end_user=end_user, by=actor_of_command()))
+        except EndUser.DoesNotExist:
+            out.unlink(missing_ok=True)
+            raise CommandError("Somebody has just erased them.") from None
         except BaseException:
             # Half an archive is none.
             out.unlink(missing_ok=True)
