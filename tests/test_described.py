@@ -23,14 +23,9 @@ from schemathesis.specs.openapi.checks import (
 
 from common.api.openapi import document
 from tests import people
-from tests.eval_app.stored import answered_run, ended
-from tests.lamp.own_tasks import REPLIES
+from tests.everything import one_of_everything
 from tests.routes import what_stands
-from tests.training_app.adapters import facts, plan_of
-from tests.training_app.generations import answered, asked
-from training_app.adapters import record_adapter
 from users_app.models import Scope, Workspace
-from users_app.tasks import define_task
 
 MANY = 10_000_000
 CHECKS = [
@@ -50,14 +45,7 @@ api_description = schemathesis.openapi.from_dict(json.loads(document()))
 
 @pytest.fixture
 def acme(workspace, alice, bob, dev):
-    """A workspace that has one of everything."""
-    record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
-    answered(alice)
-    asked(alice, kind="preview")
-    run = answered_run(dev, ["rain on my roses again", "my bike", "garden gloves"])
-    ended(dev, {"none": run})
-    define_task(workspace=workspace, definition=REPLIES)
-    return workspace
+    return one_of_everything(workspace=workspace, alice=alice, dev=dev)
 
 
 @pytest.fixture

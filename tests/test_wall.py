@@ -9,26 +9,16 @@ import json
 import pytest
 from django.apps import apps
 
-from eval_app.uploads import create_upload
-from jobs.services import JobSpec, cancel, enqueue
 from tests import people
-from tests.eval_app.stored import answered_run, ended
+from tests.everything import FILENAME, HOOKS, one_of_everything
 from tests.lamp.own_tasks import REPLIES
 from tests.routes import METHODS, leads_to_workspace, routes, rows_of
-from tests.training_app.adapters import facts, plan_of
-from tests.training_app.generations import answered, asked
-from tests.webhooks import webhook
-from training_app.adapters import record_adapter
-from users_app.erasure import erase_end_user
 from users_app.models import Scope
-from users_app.tasks import define_task
-from users_app.webhooks import send_ping
 
 API = ("api/", "v1/")
 # They say what the API is, to everyone, and hold nothing of anybody.
 PUBLIC = ("/api/v1/openapi.json", "/api/v1/docs/")
 MANY = 1_000_000
-FILENAME = "what-alice-wrote.json"
 
 BODIES = [
     {},
@@ -50,27 +40,14 @@ BODIES = [
 
 @pytest.fixture
 def acme(workspace, alice, bob, dev):
-    """A workspace that has one of everything."""
-    record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
-    answered(alice)
-    asked(alice, kind="preview")
-    answers = ["rain on my roses again", "my bike", "garden gloves"]
-    runs = {method: answered_run(dev, answers, method=method) for method in ("none", "rag:bm25")}
-    ended(dev, runs)
-    create_upload(workspace=workspace, name=FILENAME, size=2)
-    define_task(workspace=workspace, definition=REPLIES)
-    job = enqueue(JobSpec(kind="embed_documents", workspace_id=workspace.pk, end_user_id=alice.pk))
-    cancel(job.pk)
-    send_ping(endpoint=webhook(workspace, "https://93.184.216.34/hooks-of-acme"))
-    erase_end_user(workspace=workspace, end_user=people.person(workspace, "carol"))
-    return workspace
+    return one_of_everything(workspace=workspace, alice=alice, dev=dev)
 
 
 @pytest.fixture
 def secrets(acme):
     """What nobody else may read: every text of the people of acme, and what was made of it."""
     texts = [entry["text"] for entry in [*people.OF_ALICE, *people.OF_BOB]]
-    return [*texts, "rain on my roses", REPLIES["title"], "hooks-of-acme", FILENAME]
+    return [*texts, "rain on my roses", REPLIES["title"], HOOKS, FILENAME]
 
 
 @pytest.fixture

@@ -59,6 +59,13 @@ def run(api, **body):
     return api.get(answer["Location"]).json()
 
 
+def test_who_started_one_stands_in_the_audit_log(api):
+    answer = api.post(IMPORTS, {**ASK, "questions": uploaded(api, QUESTIONS)})
+    [entry] = api.get("/api/v1/audit?action=import.started").json()["data"]
+    assert (entry["subject"], entry["details"]) == ("lamp/dev", {"job_id": answer.json()["id"]})
+    assert (entry["actor"]["kind"], entry["actor"]["name"]) == ("api_key", "a program")
+
+
 def test_uploaded_files_become_a_split_and_are_deleted(api):
     questions, golds = uploaded(api, QUESTIONS), uploaded(api, GOLDS, filename="outputs.json")
     job = run(api, questions=questions, outputs=golds)

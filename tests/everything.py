@@ -1,0 +1,36 @@
+"""A workspace that has one of everything, for tests that go over all of the API."""
+
+from eval_app.models import DatasetSplit
+from eval_app.uploads import create_upload
+from jobs.services import JobSpec, cancel, enqueue
+from tests import people
+from tests.eval_app.stored import answered_run, ended
+from tests.lamp.own_tasks import REPLIES
+from tests.training_app.adapters import facts, plan_of
+from tests.training_app.generations import answered, asked
+from tests.webhooks import webhook
+from training_app.adapters import record_adapter
+from users_app.erasure import erase_end_user
+from users_app.models import EndUser, Workspace
+from users_app.tasks import define_task
+from users_app.webhooks import send_ping
+
+FILENAME = "what-alice-wrote.json"
+HOOKS = "hooks-of-acme"
+
+
+def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit) -> Workspace:
+    """Give `workspace`, where Alice and the dev split are, what else there may be in one."""
+    record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
+    answered(alice)
+    asked(alice, kind="preview")
+    answers = ["rain on my roses again", "my bike", "garden gloves"]
+    runs = {method: answered_run(dev, answers, method=method) for method in ("none", "rag:bm25")}
+    ended(dev, runs)
+    create_upload(workspace=workspace, name=FILENAME, size=2)
+    define_task(workspace=workspace, definition=REPLIES)
+    job = enqueue(JobSpec(kind="embed_documents", workspace_id=workspace.pk, end_user_id=alice.pk))
+    cancel(job.pk)
+    send_ping(endpoint=webhook(workspace, f"https://93.184.216.34/{HOOKS}"))
+    erase_end_user(workspace=workspace, end_user=people.person(workspace, "carol"))
+    return workspace
