@@ -6,7 +6,7 @@ from jobs.kinds import Kind
 
 TRAIN_ADAPTER = Kind(
     name="train_adapter",
-    queue="model",
+    queue="training",
     handler="workers.training.handle",
     batch_size=settings.TRAINING_SLOTS,
     # Users of one pass share the base model and slots of one size; whoever is to be trained alone shares with nobody.

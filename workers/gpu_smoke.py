@@ -17,6 +17,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
+from jobs.kinds import MODEL_QUEUES
 from jobs.local import local_workers
 from jobs.selectors import jobs_of
 from jobs.waiting import wait_for
@@ -109,7 +110,7 @@ def run(*, device: str, say: Callable[[str], None]) -> SmokeReport:
     memory = _Memory(device)
     begun = time.monotonic()
     say(f"Starting a worker on {device} ...")
-    with local_workers(queues=["model"], environment={"MODEL_DEVICE": device}, pool_for_models="solo") as started:
+    with local_workers(queues=MODEL_QUEUES, environment={"MODEL_DEVICE": device}, pool_for_models="solo") as started:
         if not started:
             raise SmokeFailed(
                 "A worker runs here already, on a device of its own: use servers apart, as make gpu-smoke does."

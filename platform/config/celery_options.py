@@ -33,7 +33,7 @@ worker_prefetch_multiplier = 1
 task_acks_late = True
 task_reject_on_worker_lost = False
 
-task_queues = [Queue("cpu"), Queue("model")]
+task_queues = [Queue("cpu"), Queue("model"), Queue("training")]
 task_default_queue = "cpu"
 task_create_missing_queues = False
 

@@ -13,9 +13,10 @@ from django.utils.module_loading import import_string
 if TYPE_CHECKING:
     from jobs.batches import Batch
 
-Queue = Literal["cpu", "model"]
+Queue = Literal["cpu", "model", "training"]
 QUEUES: Final[tuple[str, ...]] = get_args(Queue)
-MODEL_QUEUE: Final[Queue] = "model"
+MODEL_QUEUES: Final[tuple[Queue, ...]] = ("model", "training")
+"""Whose processes hold models. Training has a queue of its own, so that nobody who waits for an answer waits for it."""
 Handler = Callable[["Batch"], None]
 
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import conf, selectors
-from jobs.kinds import MODEL_QUEUE, QUEUES
+from jobs.kinds import MODEL_QUEUES, QUEUES
 
 logger = logging.getLogger(__name__)
 
@@ -162,10 +162,11 @@ class _OwnWorkers:
 def _worker_commands(queues: Sequence[str], *, concurrency: int, pool: str) -> list[list[str]]:
     """One worker for all queues; where the pool for the models is another than the rest's, they have their own."""
     name = f"local-{os.getpid()}"
-    if pool == "prefork" or MODEL_QUEUE not in queues:
+    of_models = [queue for queue in queues if queue in MODEL_QUEUES]
+    if pool == "prefork" or not of_models:
         return [worker_command(queues=queues, concurrency=concurrency, name=name)]
-    others = [queue for queue in queues if queue != MODEL_QUEUE]
-    for_models = worker_command(queues=[MODEL_QUEUE], concurrency=1, pool=pool, name=f"{name}-model")
+    others = [queue for queue in queues if queue not in MODEL_QUEUES]
+    for_models = worker_command(queues=of_models, concurrency=1, pool=pool, name=f"{name}-model")
     return [for_models, *([worker_command(queues=others, concurrency=concurrency, name=name)] if others else [])]
 
 

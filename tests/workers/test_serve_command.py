@@ -15,6 +15,7 @@ import pytest
 from embedded import defaults
 from tests.servers import REPOSITORY
 from tests.stacks import open_folder, processes_below
+from training_app.kinds import GENERATE, TRAIN_ADAPTER
 from workers.management.commands import serve as serve_command
 
 
@@ -65,3 +66,19 @@ def _serving(var: Path) -> list[int]:
 def test_no_mix_of_waiting_requests_and_event_streams_takes_every_thread(settings):
     settings.WAITING_REQUESTS, settings.API_EVENT_STREAMS = 5, 7
     assert serve_command._web_threads() > 5 + 7
+
+
+def queues_of_model_parts(**options):
+    parts = serve_command.Command()._model_parts("serve", {"model_workers": 1, "training_workers": 1, **options})
+    return [part.command[list(part.command).index("--queues") + 1] for part in parts]
+
+
+def test_who_waits_for_an_answer_does_not_wait_for_a_training(settings):
+    settings.MODEL_DEVICE = "cpu"
+    assert TRAIN_ADAPTER.queue != GENERATE.queue
+    assert queues_of_model_parts() == [GENERATE.queue, TRAIN_ADAPTER.queue]
+
+
+def test_on_a_gpu_one_process_holds_the_model_and_does_both(settings):
+    settings.MODEL_DEVICE = "cuda"
+    assert queues_of_model_parts() == [f"{GENERATE.queue},{TRAIN_ADAPTER.queue}"]

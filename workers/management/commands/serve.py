@@ -20,7 +20,7 @@ from common import schema
 from embedded import defaults, ports, stack
 from embedded.errors import StackError
 from jobs import selectors
-from jobs.kinds import QUEUES
+from jobs.kinds import MODEL_QUEUES, QUEUES
 from jobs.local import beat_command, model_pool, stop_seconds, worker_command
 from training_app.base_models import request_default_models
 from workers.serving import Part, PartKeepsEnding, Parts
@@ -45,9 +45,12 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="default 8000, or a free one where that is taken")
         parser.add_argument("--cpu-workers", type=int, default=2, help="processes for imports and scores (default 2)")
         parser.add_argument(
-            "--model-workers", type=int, default=1, help="processes for training and generation, each of which holds "
-            "the models (default 1; always 1 on a GPU)",
+            "--model-workers", type=int, default=1, help="processes that answer, each of which holds the models "
+            "(default 1; on a GPU one process answers and trains)",
         )  # fmt: skip
+        parser.add_argument(
+            "--training-workers", type=int, default=1, help="processes that train (default 1; none on a GPU)"
+        )
 
     def handle(self, *args: Any, host: str, port: int | None, **options: Any) -> None:
         self._signals = 0
@@ -109,7 +112,6 @@ class Command(BaseCommand):
 
     def _parts(self, host: str, port: int, options: dict[str, Any]) -> list[Part]:
         bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        pool = model_pool(settings.MODEL_DEVICE)
         name = f"serve-{os.getpid()}"
         return [
             Part(
@@ -125,16 +127,20 @@ class Command(BaseCommand):
                 "worker-cpu",
                 worker_command(queues=["cpu"], concurrency=options["cpu_workers"], name=f"{name}-cpu"),
             ),
-            Part(
-                "worker-model",
-                worker_command(
-                    queues=["model"],
-                    concurrency=1 if pool == "solo" else options["model_workers"],
-                    pool=pool,
-                    name=f"{name}-model",
-                ),
-            ),
+            *self._model_parts(name, options),
             Part("beat", beat_command()),
+        ]
+
+    def _model_parts(self, name: str, options: dict[str, Any]) -> list[Part]:
+        pool = model_pool(settings.MODEL_DEVICE)
+        if pool == "solo":
+            # A GPU's memory holds the model once.
+            both = worker_command(queues=MODEL_QUEUES, concurrency=1, pool=pool, name=f"{name}-model")
+            return [Part("worker-model", both)]
+        counts = {"model": options["model_workers"], "training": options["training_workers"]}
+        return [
+            Part(f"worker-{queue}", worker_command(queues=[queue], concurrency=count, name=f"{name}-{queue}"))
+            for queue, count in counts.items()
         ]
 
     def _login(self) -> str:
