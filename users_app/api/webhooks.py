@@ -200,7 +200,7 @@ class WebhooksView(_WebhookView):
         body = self.body(NewWebhook)
 
         def create() -> dict[str, Any]:
-            endpoint = create_webhook(workspace=self.workspace, created_by=self.api_key, **body)
+            endpoint = create_webhook(workspace=self.workspace, created_by=self.api_key, by=self.actor, **body)
             return {"webhook_id": endpoint.pk, "secret_number": endpoint.secret_number}
 
         try:
@@ -223,12 +223,13 @@ class WebhookView(_WebhookView):
     def patch(self, request: Request, webhook_id: int) -> Response:
         """Change a webhook, disable it, or enable it again. It is not told of what happened while it was disabled."""
         endpoint = self.webhook_or_404(webhook_id)
-        return Response(webhook_json(change_webhook(endpoint=endpoint, changes=self.body(WebhookChanges))))
+        changed = change_webhook(endpoint=endpoint, changes=self.body(WebhookChanges), by=self.actor)
+        return Response(webhook_json(changed))
 
     @extend_schema(operation_id="delete_webhook", responses={204: None})
     def delete(self, request: Request, webhook_id: int) -> Response:
         """Delete a webhook with its deliveries."""
-        delete_webhook(endpoint=self.webhook_or_404(webhook_id))
+        delete_webhook(endpoint=self.webhook_or_404(webhook_id), by=self.actor)
         return Response(status=204)
 
 
@@ -242,7 +243,7 @@ class WebhookSecretView(_WebhookView):
         endpoint = self.webhook_or_404(webhook_id)
 
         def create() -> dict[str, Any]:
-            rotated = rotate_secret(endpoint=endpoint)
+            rotated = rotate_secret(endpoint=endpoint, by=self.actor)
             return {"webhook_id": rotated.pk, "secret_number": rotated.secret_number}
 
         made, _ = self.once(end_user=None, create=create)
