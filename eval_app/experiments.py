@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from eval_app import selectors
@@ -118,9 +118,8 @@ def start_experiment(
             ],
             ignore_conflicts=True,
         )
-        for run in Run.objects.filter(
-            columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED]
-        ):
+        ended = Run.objects.filter(columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED])
+        for run in _in_the_order_of_steps(ended):
             restart_run(run=run)
         if _may_go_further(experiment):
             experiment.state = Experiment.State.ACTIVE
@@ -133,6 +132,11 @@ def start_experiment(
         if experiment.state == Experiment.State.ACTIVE:
             _request_next_step(experiment)
     return experiment
+
+
+def _in_the_order_of_steps(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """`runs`, each once and as `_step` takes them: two who change several never wait for each other."""
+    return runs.order_by("pk").distinct()
 
 
 def _with_controls(methods: Sequence[Method], controls: Sequence[str]) -> list[Method]:
@@ -436,7 +440,8 @@ def cancel_experiment(*, experiment: Experiment) -> None:
         state=Experiment.State.CANCELLED, finished_at=Now()
     )
     shared = ExperimentRun.objects.filter(experiment__state=Experiment.State.ACTIVE).values("run_id")
-    for run in Run.objects.filter(columns__experiment=experiment).exclude(pk__in=shared).exclude(state__in=TERMINAL):
+    open_runs = Run.objects.filter(columns__experiment=experiment).exclude(pk__in=shared).exclude(state__in=TERMINAL)
+    for run in _in_the_order_of_steps(open_runs):
         cancel_run(run=run)
 
 
