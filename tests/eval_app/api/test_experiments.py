@@ -110,6 +110,20 @@ def test_the_same_that_is_done_is_answered_at_once(api, dev):
     assert (answer.status_code, answer.json()["id"], answer.json()["state"]) == (200, experiment["id"], "done")
 
 
+def test_a_workspace_has_so_many_under_way(api, stranger_api, dev, mallory, settings):
+    settings.EXPERIMENTS_AT_ONCE = 1
+    first = started(api)
+    refused = api.post(EXPERIMENTS, {**ASK, "name": "second"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:lamppost:problem:too-many-experiments")
+    assert not Experiment.objects.filter(name="second").exists()
+    # The same again is not another one, and a workspace's are its own.
+    assert started(api)["id"] == first["id"]
+    split_of([Asked(mallory, "tweet: the banks", "they win", tweets_of(mallory))])
+    started(stranger_api)
+    api.post(f"{EXPERIMENTS}/{first['id']}/cancel")
+    started(api, name="second")
+
+
 def test_with_the_same_key_an_experiment_that_was_cancelled_does_not_begin_again(api, dev):
     first = api.post(EXPERIMENTS, ASK, headers={"Idempotency-Key": "one"}).json()
     api.post(f"{EXPERIMENTS}/{first['id']}/cancel")
