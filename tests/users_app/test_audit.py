@@ -165,6 +165,7 @@ class TestKeys:
         assert (revoked.action, revoked.actor, revoked.staff_id) == ("api_key.revoked", "staff", root.pk)
 
 
+@pytest.mark.usefixtures("sources_deleted")
 class TestImports:
     def test_are_recorded_with_their_job_when_they_are_asked_for(self, workspace, tmp_path):
         questions = write(tmp_path / "secret-name.json", [tweet_question("1")])
