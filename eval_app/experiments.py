@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from eval_app import selectors
@@ -36,6 +37,10 @@ class ExperimentRefused(ValueError):
     def __init__(self, message: str, *, about: str) -> None:
         super().__init__(message)
         self.about = about
+
+
+class TooManyExperiments(Exception):
+    """The workspace has as many experiments under way as clients may start."""
 
 
 class OtherSettings(ExperimentRefused):
@@ -118,9 +123,8 @@ def start_experiment(
             ],
             ignore_conflicts=True,
         )
-        for run in Run.objects.filter(
-            columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED]
-        ):
+        ended = Run.objects.filter(columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED])
+        for run in _in_the_order_of_steps(ended):
             restart_run(run=run)
         if _may_go_further(experiment):
             experiment.state = Experiment.State.ACTIVE
@@ -133,6 +137,21 @@ def start_experiment(
         if experiment.state == Experiment.State.ACTIVE:
             _request_next_step(experiment)
     return experiment
+
+
+def require_turn(*, workspace: Workspace, name: str) -> None:
+    """Raise `TooManyExperiments` where another experiment of a client would be one too many under way.
+
+    It keeps them few, without a lock: those who come in the same moment may be more.
+    """
+    others = Experiment.objects.filter(workspace=workspace, state=Experiment.State.ACTIVE).exclude(name=name)
+    if others.count() >= settings.EXPERIMENTS_AT_ONCE:
+        raise TooManyExperiments(f"The workspace has {settings.EXPERIMENTS_AT_ONCE} experiments under way already.")
+
+
+def _in_the_order_of_steps(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """`runs`, each once and as `_step` takes them: two who change several never wait for each other."""
+    return runs.order_by("pk").distinct()
 
 
 def _with_controls(methods: Sequence[Method], controls: Sequence[str]) -> list[Method]:
@@ -274,11 +293,11 @@ def advance_experiment(*, experiment_id: int) -> Experiment:
     if experiment.state != Experiment.State.ACTIVE or not experiment.versions:
         return experiment
     columns = list(experiment.columns.order_by("id"))
-    settings = _Settings(experiment)
+    shared = _Settings(experiment)
     _step(columns)
     for column in columns:
         if column.run is None and not column.refusal:
-            _assign_run(experiment, column, columns, settings)
+            _assign_run(experiment, column, columns, shared)
     _step([column for column in columns if column.run is not None and column.run.state == Run.State.PENDING])
     if all(column.refusal or (column.run is not None and column.run.state in TERMINAL) for column in columns):
         _conclude(experiment, [column.run for column in columns if column.run is not None])
@@ -313,11 +332,11 @@ class _Settings:
 
 
 def _assign_run(
-    experiment: Experiment, column: ExperimentRun, columns: Sequence[ExperimentRun], settings: _Settings
+    experiment: Experiment, column: ExperimentRun, columns: Sequence[ExperimentRun], shared: _Settings
 ) -> None:
     """Give `column` its run, unless it is to use the best retriever and that is not known yet."""
     method = parse_method(column.method)
-    split = settings.split_of[column.task]
+    split = shared.split_of[column.task]
     if method.retriever == BEST:
         best, reason = _chosen_retriever(experiment, column.task, method, columns, split)
         if best is None:
@@ -329,14 +348,14 @@ def _assign_run(
     column.run = ensure_run(
         split=split,
         method=method,
-        base_model=settings.base_model,
-        encoder=settings.encoder,
-        documents_wanted=settings.documents_wanted,
-        hyperparameters=settings.hyperparameters,
-        parameters=settings.parameters,
-        adapter_dtype=settings.adapter_dtype,
-        seed=settings.seed,
-        user_limit=settings.user_limit,
+        base_model=shared.base_model,
+        encoder=shared.encoder,
+        documents_wanted=shared.documents_wanted,
+        hyperparameters=shared.hyperparameters,
+        parameters=shared.parameters,
+        adapter_dtype=shared.adapter_dtype,
+        seed=shared.seed,
+        user_limit=shared.user_limit,
         versions=experiment.versions,
         hardware=experiment.hardware,
     )
@@ -436,7 +455,8 @@ def cancel_experiment(*, experiment: Experiment) -> None:
         state=Experiment.State.CANCELLED, finished_at=Now()
     )
     shared = ExperimentRun.objects.filter(experiment__state=Experiment.State.ACTIVE).values("run_id")
-    for run in Run.objects.filter(columns__experiment=experiment).exclude(pk__in=shared).exclude(state__in=TERMINAL):
+    open_runs = Run.objects.filter(columns__experiment=experiment).exclude(pk__in=shared).exclude(state__in=TERMINAL)
+    for run in _in_the_order_of_steps(open_runs):
         cancel_run(run=run)
 
 

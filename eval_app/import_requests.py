@@ -256,8 +256,8 @@ def _stored_files(payload: dict[str, Any]) -> dict[str, StoredFile]:
 def keep_uploaded(order: Order, *, payload: dict[str, Any]) -> None:
     """Keep the uploaded files of `order` beside its split, if that was asked for.
 
-    Call it last in the transaction that stores the split. Files that no split stands for after all, because it was not
-    committed, are swept. Raises `ObjectStoreError`.
+    Call it in the transaction that stores the split, when the split is stored. Files that no split stands for after
+    all, because it was not committed, are swept. Raises `ObjectStoreError`.
     """
     if not payload.get("keep_source"):
         return

@@ -39,6 +39,8 @@ _QUESTIONS_A_REPORT: Final = 50
 
 Report = Callable[[int, int, str], None]
 """Told now and then: bytes read, bytes in all, what is being done. May raise to stop the import."""
+Keep = Callable[[], object]
+"""Called when everything is stored, in the import's transaction, to keep what shall stand beside the split."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ class Imported:
         return asdict(self)
 
 
-def import_split(order: Order, *, report: Report = lambda done, total, doing: None) -> Imported:
+def import_split(
+    order: Order, *, report: Report = lambda done, total, doing: None, keep: Keep = lambda: None
+) -> Imported:
     """Import the files as the next version of their split, or find that they stand already.
 
     Raises `LampProblem` for files that are not in order, and `QuotaExceeded` for more than the workspace may have. All
@@ -130,7 +134,9 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
         standing = _standing(order, reader, digests)
         if standing is not None:
             reader.close()
-            return _with_truth(order, standing)
+            made = _with_truth(order, standing)
+            keep()
+            return made
         staged = StagedDocuments()
         parsed = _parse(order, reader, staged, report)
         report(reader.size, reader.size, "planning")
@@ -165,6 +171,8 @@ def import_split(order: Order, *, report: Report = lambda done, total, doing: No
             ignored_fields=parsed.ignored_fields,
         )
         made = _with_truth(order, made)
+        # As long as it takes; from the next line on others wait.
+        keep()
         # However much there was room for, it may all be taken now.
         room.hold()
         room.require()

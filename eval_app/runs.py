@@ -19,12 +19,14 @@ from retrieval_app.models import Encoder
 from retrieval_app.selectors import end_users_to_embed
 from retrieval_app.services import DENSE, request_embeddings
 from retrieval_app.version import RETRIEVAL_VERSION
+from training_app.adapter_requests import require_room
 from training_app.adapters import AdapterPlan, adapters_by_identity, plan_adapter, request_adapters
 from training_app.engine_version import ENGINE_VERSION
 from training_app.generations import request_generations
 from training_app.identity import digest_of
 from training_app.models import BaseModel, Generation
 from users_app.models import Document, ErasureReceipt
+from users_app.quotas import QuotaExceeded
 from users_app.selectors import erasures
 
 TERMINAL = (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED)
@@ -143,6 +145,12 @@ def _prepare(run: Run) -> None:
         return
     if missing or to_embed:
         if missing:
+            try:
+                # Without waiting: a step plans for long, and whoever stores something would wait for all of it.
+                require_room(workspace=run.workspace, plans=missing, take_turns=False)
+            except QuotaExceeded as exceeded:
+                _fail(run, str(exceeded))
+                return
             request_adapters(plans=missing, origin=origin)
         if to_embed and run.encoder is not None:
             embedding_keys = request_embeddings(

@@ -164,16 +164,26 @@ def experiment_progress(*, experiment: Experiment) -> list[ColumnProgress]:
         Prediction.objects.filter(run__in=run_ids).values_list("run").annotate(count=Count("pk")).order_by()
     )
     busy = progress_by_origin([run_origin(run_id) for run_id in run_ids])
-    return [_column_progress(column, answered, busy) for column in columns]
+    waits_for = _waits_for(experiment, has_begun=bool(run_ids))
+    return [_column_progress(column, answered, busy, waits_for) for column in columns]
+
+
+def _waits_for(experiment: Experiment, *, has_begun: bool) -> str:
+    """What a column without a run waits for."""
+    if experiment.state != Experiment.State.ACTIVE:
+        return "not begun"
+    if not experiment.versions:
+        return "waiting for a model worker"
+    return "waiting for the best retriever" if has_begun else "waiting for its first step"
 
 
 def _column_progress(
-    column: ExperimentRun, answered: Mapping[int, int], busy: Mapping[str, Progress]
+    column: ExperimentRun, answered: Mapping[int, int], busy: Mapping[str, Progress], waits_for: str
 ) -> ColumnProgress:
     run = column.run
     if run is None:
         state = "refused" if column.refusal else str(Run.State.PENDING)
-        activity = "refused" if column.refusal else "waiting for the best retriever"
+        activity = "refused" if column.refusal else waits_for
         return ColumnProgress(column.task, column.method, state, 0, 0, activity, refusal=column.refusal)
     total = run.question_count
     done = total if run.state in (Run.State.SCORING, Run.State.DONE) else answered.get(run.pk, 0)

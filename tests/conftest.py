@@ -62,6 +62,15 @@ def in_process(db, settings):
 
 
 @pytest.fixture
+def sources_deleted(db):
+    """What imports that never ended have left in the object store goes with the test, as their jobs do."""
+    from common.objects import get_store
+
+    yield
+    get_store().delete_prefix("imports/")
+
+
+@pytest.fixture
 def api_key(workspace):
     """Make API keys, of acme and with every scope unless told: `api_key(scopes=["read"]).token`."""
     from users_app.api_keys import create_api_key

@@ -1,6 +1,6 @@
 """A client's request for an adapter: from the live profile to the adapter that stands, or the job that makes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -75,17 +75,25 @@ def find_or_request_adapter(*, workspace: Workspace, plan: AdapterPlan) -> Reque
     standing = standing_adapter(workspace=workspace, identity=plan.identity)
     if standing is not None:
         return Requested(standing, None)
-    if not Job.objects.filter(dedupe_key=plan.job_key, state__in=UNFINISHED).exists():
-        _require_room(workspace)
+    require_room(workspace=workspace, plans=[plan])
     return Requested(None, request_adapter(plan=plan))
 
 
-def _require_room(workspace: Workspace) -> None:
+def require_room(*, workspace: Workspace, plans: Sequence[AdapterPlan], take_turns: bool = True) -> None:
+    """Raise `QuotaExceeded` unless `workspace` may have these adapters beside those that it has or has in training.
+
+    `take_turns`: nobody else asks for adapters until the transaction ends.
+    """
     room = Room(workspace=workspace, quotas=[Quota.ADAPTERS, Quota.BYTES])
-    if room.is_limited:
+    if not room.is_limited:
+        return
+    if take_turns:
         # Nobody counts the trainings while another is added.
         room.hold()
-        under_way = Job.objects.filter(
-            workspace_id=workspace.pk, kind=TRAIN_ADAPTER.name, state__in=UNFINISHED, cancel_requested=False
+    unfinished = Job.objects.filter(kind=TRAIN_ADAPTER.name, state__in=UNFINISHED)
+    new = len(plans) - unfinished.filter(dedupe_key__in=[plan.job_key for plan in plans]).count()
+    if new:
+        under_way = unfinished.filter(workspace_id=workspace.pk, cancel_requested=False).count()
+        room.require(
+            adding={Quota.ADAPTERS: new, Quota.BYTES: 1}, promised={Quota.ADAPTERS: under_way}, take_turns=take_turns
         )
-        room.require(adding={Quota.ADAPTERS: 1, Quota.BYTES: 1}, promised={Quota.ADAPTERS: under_way.count()})

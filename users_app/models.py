@@ -406,6 +406,9 @@ class AuditEntry(models.Model):
         API_KEY_REVOKED = "api_key.revoked", "an API key was revoked"
         IMPORT_STARTED = "import.started", "an import was asked for"
         QUOTA_CHANGED = "quota.changed", "a quota was changed"
+        WEBHOOK_CREATED = "webhook.created", "a webhook was made"
+        WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
+        WEBHOOK_DELETED = "webhook.deleted", "a webhook was deleted"
 
     class ActorKind(models.TextChoices):
         """Who did it."""
@@ -429,7 +432,7 @@ class AuditEntry(models.Model):
     end_user = models.ForeignKey(
         EndUser, on_delete=models.SET_NULL, null=True, blank=True, related_name="audit_entries", db_index=False
     )
-    # What it was done to: a receipt's number, a key's prefix, "dataset/split", a quota.
+    # What it was done to: a receipt's or a webhook's number, a key's prefix, "dataset/split", a quota.
     subject = models.CharField(max_length=300, blank=True)
     details = models.JSONField(default=dict, blank=True)
 
@@ -446,6 +449,9 @@ class AuditEntry(models.Model):
                         "api_key.revoked",
                         "import.started",
                         "quota.changed",
+                        "webhook.created",
+                        "webhook.changed",
+                        "webhook.deleted",
                     ]
                 ),
                 name="audit_action_is_known",

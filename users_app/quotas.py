@@ -107,18 +107,25 @@ class Room:
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"quota:{self._workspace.pk}"])
 
     def require(
-        self, *, adding: Mapping[Quota, int] | None = None, promised: Mapping[Quota, int] | None = None
+        self,
+        *,
+        adding: Mapping[Quota, int] | None = None,
+        promised: Mapping[Quota, int] | None = None,
+        take_turns: bool = True,
     ) -> None:
         """Raise `QuotaExceeded` unless all of it is within the limits.
 
         `adding` is what the caller will store and has not yet, `promised` what others will for whom there must be room
-        too. Without any growth nothing is refused, though there be more than there may.
+        too. Without any growth nothing is refused, though there be more than there may. Whoever does not `take_turns`,
+        because the transaction lasts, holds up nobody and goes beyond by what others store in the meantime.
         """
         if not self._limits:
             return
         adding, promised = adding or {}, promised or {}
         now = self._used()
-        if any(limit - now[quota] - adding.get(quota, 0) < _MARGINS[quota] for quota, limit in self._limits.items()):
+        if take_turns and any(
+            limit - now[quota] - adding.get(quota, 0) < _MARGINS[quota] for quota, limit in self._limits.items()
+        ):
             self.hold()
             now = self._used()
         before = self._before or now

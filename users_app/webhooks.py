@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from common.addresses import CONNECT_SECONDS, Reach, addresses_of, parse_url
 from jobs.services import enqueue
-from users_app.models import ApiKey, WebhookDelivery, WebhookEndpoint, Workspace
+from users_app.audit import INSTALLATION, Actor, record
+from users_app.models import ApiKey, AuditEntry, WebhookDelivery, WebhookEndpoint, Workspace
 from users_app.webhook_events import PING
 from users_app.webhook_recording import delivery_job
 from users_app.webhook_signing import SALT_BYTES
@@ -68,6 +69,7 @@ def create_webhook(
     event_types: Collection[str],
     enabled: bool = True,
     created_by: ApiKey | None = None,
+    by: Actor = INSTALLATION,
 ) -> WebhookEndpoint:
     """Tell `url`, which was checked, of events of these types from now on. Raises `TooManyWebhooks`."""
     # One at a time, so that they can be counted.
@@ -85,10 +87,13 @@ def create_webhook(
     )
     endpoint.save(force_insert=True)
     endpoint.refresh_from_db()
+    _record(endpoint, AuditEntry.Action.WEBHOOK_CREATED, by, event_types=endpoint.event_types)
     return endpoint
 
 
-def change_webhook(*, endpoint: WebhookEndpoint, changes: Mapping[str, Any]) -> WebhookEndpoint:
+def change_webhook(
+    *, endpoint: WebhookEndpoint, changes: Mapping[str, Any], by: Actor = INSTALLATION
+) -> WebhookEndpoint:
     """Change `url` (which was checked), `event_types` or `enabled`, those that are among `changes`.
 
     One that is enabled begins anew: its failures are forgotten. What happened meanwhile it is not told.
@@ -110,14 +115,14 @@ def change_webhook(*, endpoint: WebhookEndpoint, changes: Mapping[str, Any]) -> 
             }
         if changes.get("enabled") is False and standing.disabled_at is None:
             values |= _disabled(WebhookEndpoint.Disabled.ASKED)
-        if values:
-            WebhookEndpoint.objects.filter(pk=endpoint.pk, removed_at__isnull=True).update(**values)
+        if values and WebhookEndpoint.objects.filter(pk=endpoint.pk, removed_at__isnull=True).update(**values):
+            _record_change(standing, WebhookEndpoint.objects.get(pk=endpoint.pk), by)
     endpoint.refresh_from_db()
     return endpoint
 
 
 @transaction.atomic
-def rotate_secret(*, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+def rotate_secret(*, endpoint: WebhookEndpoint, by: Actor = INSTALLATION) -> WebhookEndpoint:
     """Give the endpoint a new secret. The old one signs beside it for `WEBHOOK_ROTATION_HOURS`, older ones no more."""
     standing = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
     standing.previous_salt = bytes(standing.secret_salt)
@@ -125,14 +130,17 @@ def rotate_secret(*, endpoint: WebhookEndpoint) -> WebhookEndpoint:
     standing.secret_salt = secrets.token_bytes(SALT_BYTES)
     standing.secret_number += 1
     standing.save(update_fields=["previous_salt", "previous_until", "secret_salt", "secret_number"])
+    _record(standing, AuditEntry.Action.WEBHOOK_CHANGED, by, changed=["secret"])
     return standing
 
 
-def delete_webhook(*, endpoint: WebhookEndpoint) -> None:
+@transaction.atomic
+def delete_webhook(*, endpoint: WebhookEndpoint, by: Actor = INSTALLATION) -> None:
     """Tell it nothing more, and show it to nobody; a sweep deletes its deliveries and then the row."""
-    WebhookEndpoint.objects.filter(pk=endpoint.pk, removed_at__isnull=True).update(
+    if WebhookEndpoint.objects.filter(pk=endpoint.pk, removed_at__isnull=True).update(
         **_disabled(WebhookEndpoint.Disabled.ASKED), removed_at=Now()
-    )
+    ):
+        _record(endpoint, AuditEntry.Action.WEBHOOK_DELETED, by)
 
 
 @transaction.atomic
@@ -176,6 +184,29 @@ def _held(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     if standing.disabled_at is not None:
         raise WebhookDisabled("This webhook is disabled. Set “enabled” to true first.")
     return standing
+
+
+def _record_change(before: WebhookEndpoint, after: WebhookEndpoint, by: Actor) -> None:
+    changed = [name for name in ("url", "event_types") if getattr(before, name) != getattr(after, name)]
+    if (before.disabled_at is None) != (after.disabled_at is None):
+        changed.append("enabled")
+    if changed:
+        enabled = after.disabled_at is None
+        _record(
+            after,
+            AuditEntry.Action.WEBHOOK_CHANGED,
+            by,
+            changed=changed,
+            event_types=after.event_types,
+            enabled=enabled,
+        )
+
+
+def _record(endpoint: WebhookEndpoint, action: AuditEntry.Action, by: Actor, **details: Any) -> None:
+    """Note the change. Of the URL the host alone: path and query may be the secret of whoever listens there."""
+    url = parse_url(endpoint.url)
+    told = {"to": f"{url.scheme}://{url.authority}", **details}
+    record(workspace=endpoint.workspace, action=action, by=by, subject=str(endpoint.pk), details=told)
 
 
 def _disabled(reason: WebhookEndpoint.Disabled) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from common.objects import ObjectMissing
@@ -34,8 +35,8 @@ def _import(job: ClaimedJob) -> None:
         try:
             order = order_of(workspace=workspace, payload=job.payload, folder=Path(folder))
             with job.finishing() as result:
-                result.update(import_split(order, report=report).as_dict())
-                keep_uploaded(order, payload=job.payload)
+                keep = partial(keep_uploaded, order, payload=job.payload)
+                result.update(import_split(order, report=report, keep=keep).as_dict())
         except (LampProblem, NotAsDeclared, QuotaExceeded) as problem:
             raise Permanent(str(problem)) from None
         except ObjectMissing:

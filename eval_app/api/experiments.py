@@ -18,7 +18,14 @@ from common.api.problems import FieldError, Problem, found_or_404, invalid_input
 from eval_app.api.experiment_answers import ExperimentOut, ExperimentSummary, rendered
 from eval_app.api.experiment_bodies import ExperimentBody, ExperimentsQuery, TableQuery
 from eval_app.experiment_settings import needs_encoder, search_parameters
-from eval_app.experiments import ExperimentRefused, OtherSettings, cancel_experiment, start_experiment
+from eval_app.experiments import (
+    ExperimentRefused,
+    OtherSettings,
+    TooManyExperiments,
+    cancel_experiment,
+    require_turn,
+    start_experiment,
+)
 from eval_app.exporting import table_text
 from eval_app.methods import Method, MethodError, allowed_methods, read_methods
 from eval_app.models import Dataset, Experiment
@@ -67,8 +74,9 @@ class ExperimentsView(WorkspaceView):
             202: OpenApiResponse(ExperimentOut, "It is under way. `Location` is where its end will be seen."),
             409: OpenApiResponse(
                 None,
-                "The name stands for other settings (`experiment-exists`), or the default models are not loaded yet "
-                "(`base-model-not-ready`, `encoder-not-ready`).",
+                "The name stands for other settings (`experiment-exists`), as many are under way as there may be "
+                "(`too-many-experiments`), or the default models are not loaded yet (`base-model-not-ready`, "
+                "`encoder-not-ready`).",
             ),
         },
     )
@@ -92,9 +100,14 @@ class ExperimentsView(WorkspaceView):
 
         def create() -> dict[str, Any]:
             try:
+                require_turn(workspace=self.workspace, name=body["name"])
                 experiment = start_experiment(workspace=self.workspace, versions=None, hardware=None, **settings)
             except OtherSettings as other:
                 raise Problem(409, "experiment-exists", str(other), differing=other.differing) from None
+            except TooManyExperiments as too_many:
+                raise Problem(
+                    409, "too-many-experiments", f"{too_many} Wait for one of them to end, or cancel it."
+                ) from None
             except ExperimentRefused as refused:
                 raise invalid_input(FieldError(f"/{refused.about}", str(refused), _REMEDIES[refused.about])) from None
             return {"experiment_id": experiment.pk}

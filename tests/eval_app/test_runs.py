@@ -9,6 +9,8 @@ from tests.retrieval_app.vectors import an_encoder, embed
 from tests.training_app.adapters import facts
 from training_app.adapters import ensure_base_model, record_adapter
 from training_app.models import Generation
+from users_app.models import Quota
+from users_app.quotas import set_quotas
 
 
 def kinds_of_jobs():
@@ -119,6 +121,21 @@ class TestSteps:
         step_run(run_id=a_run(dev, "peft:8").pk)
         step_run(run_id=a_run(dev, "peft-rag:bm25:8").pk)
         assert kinds_of_jobs() == ["train_adapter"] * 2
+
+    @pytest.mark.parametrize(("limit", "state"), [(2, "preparing"), (1, "failed")])
+    def test_no_more_adapters_are_trained_than_the_workspace_may_have(self, dev, workspace, limit, state):
+        set_quotas(workspace=workspace, limits={Quota.ADAPTERS: limit})
+        run = step_run(run_id=a_run(dev, "peft:8").pk)
+        assert run.state == state
+        assert ("may have 1 adapters" in run.error, Job.objects.exists()) == (state == "failed", state != "failed")
+
+    def test_adapters_that_stand_or_are_trained_already_need_no_more_room(self, dev, workspace, alice):
+        run, another = a_run(dev, "peft:8"), a_run(dev, "peft-rag:bm25:8")
+        hers = next(plan for plan in adapter_plans(run=run) if plan.end_user_id == alice.pk)
+        record_adapter(end_user=alice, plan=hers, facts=facts())
+        set_quotas(workspace=workspace, limits={Quota.ADAPTERS: 2})
+        assert [step_run(run_id=one.pk).state for one in (run, another)] == ["preparing"] * 2
+        assert kinds_of_jobs() == ["train_adapter"]
 
     def test_what_got_lost_is_asked_for_again(self, dev):
         run = step_run(run_id=a_run(dev).pk)

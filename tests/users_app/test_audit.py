@@ -18,6 +18,7 @@ from jobs.services import sweep
 from tests import people
 from tests.lamp.lamp_files import tweet_question, write
 from tests.people import TWEETS
+from tests.webhooks import webhook
 from tests.whereabouts import rows_of, traces
 from users_app import erasers
 from users_app.api_keys import KeyRefused, create_api_key, revoke_api_key
@@ -25,6 +26,7 @@ from users_app.audit import INSTALLATION, Actor, forget_old_entries, record
 from users_app.erasure import erase_document, erase_end_user
 from users_app.exporting import export_end_user
 from users_app.models import ApiKey, AuditEntry, EndUser, ErasureReceipt
+from users_app.webhooks import change_webhook, delete_webhook, rotate_secret
 
 REQUEST = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SOMEBODY = Actor(kind=AuditEntry.ActorKind.COMMAND, name="somebody")
@@ -163,6 +165,7 @@ class TestKeys:
         assert (revoked.action, revoked.actor, revoked.staff_id) == ("api_key.revoked", "staff", root.pk)
 
 
+@pytest.mark.usefixtures("sources_deleted")
 class TestImports:
     def test_are_recorded_with_their_job_when_they_are_asked_for(self, workspace, tmp_path):
         questions = write(tmp_path / "secret-name.json", [tweet_question("1")])
@@ -295,3 +298,61 @@ def test_who_is_not_told_is_the_installation(alice):
     erase_end_user(workspace=alice.workspace, end_user=alice)
     [entry] = entries()
     assert (entry.actor, entry.actor_name) == (INSTALLATION.kind, "")
+
+
+class TestWebhooks:
+    """By them what happens in a workspace leaves it."""
+
+    def test_say_where_they_lead_and_not_more_of_the_url(self, workspace):
+        made = webhook(workspace, "https://hooks.example.com:8443/T0/secret?token=x", by=SOMEBODY)
+        [entry] = entries()
+        assert (entry.action, entry.subject, entry.actor_name) == ("webhook.created", str(made.pk), "somebody")
+        assert entry.details == {
+            "to": "https://hooks.example.com:8443",
+            "event_types": ["generation.finished", "job.finished"],
+        }
+
+    @pytest.mark.parametrize(
+        ("changes", "changed"),
+        [
+            ({"url": "https://else.example.com/"}, ["url"]),
+            ({"event_types": ["job.finished"], "enabled": False}, ["event_types", "enabled"]),
+        ],
+    )
+    def test_that_are_changed_say_what_was(self, workspace, changes, changed):
+        made = webhook(workspace, "https://hooks.example.com/")
+        change_webhook(endpoint=made, changes=changes, by=SOMEBODY)
+        [entry] = entries(action="webhook.changed")
+        assert (entry.subject, entry.actor_name, entry.details["changed"]) == (str(made.pk), "somebody", changed)
+        assert entry.details["to"] == made.url.rstrip("/")
+        assert (entry.details["event_types"], entry.details["enabled"]) == (
+            made.event_types,
+            made.disabled_at is None,
+        )
+
+    def test_that_stay_as_they_are_leave_no_entry(self, workspace):
+        made = webhook(workspace, "https://hooks.example.com/")
+        change_webhook(endpoint=made, changes={"url": made.url, "event_types": made.event_types, "enabled": True})
+        assert entries(action="webhook.changed") == []
+
+    def test_with_a_new_secret_say_so_and_not_which(self, workspace):
+        made = webhook(workspace, "https://hooks.example.com/")
+        rotate_secret(endpoint=made, by=SOMEBODY)
+        [entry] = entries(action="webhook.changed")
+        assert (entry.subject, entry.details) == (
+            str(made.pk),
+            {"to": "https://hooks.example.com", "changed": ["secret"]},
+        )
+
+    def test_that_are_deleted_are_recorded_once(self, workspace):
+        made = webhook(workspace, "https://hooks.example.com/")
+        for _ in range(2):
+            delete_webhook(endpoint=made, by=SOMEBODY)
+        [entry] = entries(action="webhook.deleted")
+        assert (entry.subject, entry.actor_name) == (str(made.pk), "somebody")
+
+    def test_that_are_gone_are_not_changed(self, workspace):
+        made = webhook(workspace, "https://hooks.example.com/")
+        delete_webhook(endpoint=made)
+        change_webhook(endpoint=made, changes={"url": "https://else.example.com/"})
+        assert entries(action="webhook.changed") == []

@@ -94,6 +94,7 @@ class TestDocuments:
         put(mallory, "one more")
 
 
+@pytest.mark.usefixtures("sources_deleted")
 class TestImports:
     @pytest.fixture
     def imported(self, workspace, tmp_path):

@@ -1,4 +1,4 @@
-"""The audit log of a workspace: who exported, erased, imported, made keys or changed quotas."""
+"""The audit log of a workspace: who exported, erased, imported, or changed keys, quotas and webhooks."""
 
 from typing import Any, ClassVar
 
@@ -37,7 +37,8 @@ class AuditEntrySerializer(serializers.Serializer):
     )
     subject = serializers.CharField(
         read_only=True,
-        help_text="Of an erasure its receipt's id, of a key its prefix, of an import `dataset/split`, or a quota.",
+        help_text="Of an erasure its receipt's id, of a key its prefix, of an import `dataset/split`, of a webhook its "
+        "id, or a quota.",
     )
     details = serializers.DictField(read_only=True)
 
@@ -62,7 +63,9 @@ class AuditView(WorkspaceView):
         responses=page_schema(AuditEntrySerializer, name="AuditEntry"),
     )
     def get(self, request: Request) -> Response:
-        """List what was done, the newest first: exports, erasures, keys made and revoked, imports, changed quotas."""
+        """List what was done, the newest first: exports, erasures, keys made and revoked, imports, changed quotas
+        and webhooks.
+        """
         query = self.query(AuditFilters)
         entries = audit_entries(
             workspace=self.workspace,

@@ -1,7 +1,7 @@
 """Webhooks: where a workspace is told that generations and jobs have ended, and what became of telling it."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.addresses import MOST_CHARACTERS, Refused
+from common.api.bounded_streams import Places
 from common.api.pagination import PageQuery, page_schema
 from common.api.problems import Problem, found_or_404
 from common.api.serializers import BooleanField, ChoiceField, Invalid, ListField, StrictSerializer, StringField
@@ -31,6 +32,8 @@ from users_app.webhooks import (
     webhooks_of,
 )
 
+# Whoever serves a name may be slow on purpose, and each lookup holds a thread of the server meanwhile.
+_LOOKUPS: Final = Places(4, busy="As many hosts are being looked up as this server takes. Try again.")
 _EVENT_TYPES = [(known.name, known.description) for known in event_types()]
 
 
@@ -105,10 +108,13 @@ class _UrlField(StringField):
 
     def to_internal_value(self, data: Any) -> str:
         url = super().to_internal_value(data)
+        place = _LOOKUPS.take()
         try:
             check_url(url)
         except Refused as refused:
             raise Invalid(refused.message, remedy=refused.remedy) from None
+        finally:
+            place.release()
         return url
 
 
@@ -200,7 +206,7 @@ class WebhooksView(_WebhookView):
         body = self.body(NewWebhook)
 
         def create() -> dict[str, Any]:
-            endpoint = create_webhook(workspace=self.workspace, created_by=self.api_key, **body)
+            endpoint = create_webhook(workspace=self.workspace, created_by=self.api_key, by=self.actor, **body)
             return {"webhook_id": endpoint.pk, "secret_number": endpoint.secret_number}
 
         try:
@@ -223,12 +229,13 @@ class WebhookView(_WebhookView):
     def patch(self, request: Request, webhook_id: int) -> Response:
         """Change a webhook, disable it, or enable it again. It is not told of what happened while it was disabled."""
         endpoint = self.webhook_or_404(webhook_id)
-        return Response(webhook_json(change_webhook(endpoint=endpoint, changes=self.body(WebhookChanges))))
+        changed = change_webhook(endpoint=endpoint, changes=self.body(WebhookChanges), by=self.actor)
+        return Response(webhook_json(changed))
 
     @extend_schema(operation_id="delete_webhook", responses={204: None})
     def delete(self, request: Request, webhook_id: int) -> Response:
         """Delete a webhook with its deliveries."""
-        delete_webhook(endpoint=self.webhook_or_404(webhook_id))
+        delete_webhook(endpoint=self.webhook_or_404(webhook_id), by=self.actor)
         return Response(status=204)
 
 
@@ -242,7 +249,7 @@ class WebhookSecretView(_WebhookView):
         endpoint = self.webhook_or_404(webhook_id)
 
         def create() -> dict[str, Any]:
-            rotated = rotate_secret(endpoint=endpoint)
+            rotated = rotate_secret(endpoint=endpoint, by=self.actor)
             return {"webhook_id": rotated.pk, "secret_number": rotated.secret_number}
 
         made, _ = self.once(end_user=None, create=create)

@@ -12,7 +12,7 @@ _RETRY_SECONDS = 5
 
 
 class Place:
-    """Room for one answer, until it is given back."""
+    """Room for one answer, or for the work on one, until it is given back."""
 
     def __init__(self, room: threading.Semaphore) -> None:
         self._room: threading.Semaphore | None = room

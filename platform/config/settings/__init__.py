@@ -6,6 +6,7 @@ from config.settings.audit import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 from config.settings.environment import BASE_DIR as BASE_DIR
 from config.settings.environment import VAR_DIR as VAR_DIR
+from config.settings.experiments import *  # noqa: F403
 from config.settings.generations import *  # noqa: F403
 from config.settings.imports import *  # noqa: F403
 from config.settings.logging import *  # noqa: F403

@@ -11,7 +11,8 @@ from tests.eval_app.stored import a_base_model, answered_run, ended, small_t5
 from tests.people import Asked, split_of, tweets_of
 from training_app.hyperparameters import HYPERPARAMETERS
 from users_app.erasure import erase_end_user
-from users_app.models import Scope
+from users_app.models import Quota, Scope
+from users_app.quotas import set_quotas
 
 EXPERIMENTS = "/api/v1/experiments"
 ASK = {"name": "first", "dataset": "tweets", "methods": ["none", "rag:bm25"]}
@@ -107,6 +108,20 @@ def test_the_same_that_is_done_is_answered_at_once(api, dev):
     Experiment.objects.update(state="done", finished_at=run.created_at, report={"truth": []})
     answer = api.post(EXPERIMENTS, {**ASK, "methods": ["none"]})
     assert (answer.status_code, answer.json()["id"], answer.json()["state"]) == (200, experiment["id"], "done")
+
+
+def test_a_workspace_has_so_many_under_way(api, stranger_api, dev, mallory, settings):
+    settings.EXPERIMENTS_AT_ONCE = 1
+    first = started(api)
+    refused = api.post(EXPERIMENTS, {**ASK, "name": "second"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:lamppost:problem:too-many-experiments")
+    assert not Experiment.objects.filter(name="second").exists()
+    # The same again is not another one, and a workspace's are its own.
+    assert started(api)["id"] == first["id"]
+    split_of([Asked(mallory, "tweet: the banks", "they win", tweets_of(mallory))])
+    started(stranger_api)
+    api.post(f"{EXPERIMENTS}/{first['id']}/cancel")
+    started(api, name="second")
 
 
 def test_with_the_same_key_an_experiment_that_was_cancelled_does_not_begin_again(api, dev):
@@ -269,6 +284,22 @@ def test_who_may_only_look_starts_and_cancels_nothing(api, api_key, client_of, d
     assert reader.post(EXPERIMENTS, ASK).status_code == 403
 
 
+def test_one_that_would_train_more_adapters_than_there_may_be_fails_and_goes_on_when_there_is_room(
+    api, dev, workspace, in_process
+):
+    set_quotas(workspace=workspace, limits={Quota.ADAPTERS: 1})
+    experiment = started(api, methods=["peft:8"])
+    in_process("record_provenance", "advance_experiment")
+    told = api.get(f"{EXPERIMENTS}/{experiment['id']}").json()
+    assert told["state"] == "failed"
+    assert "may have 1 adapters; 0 are used" in told["error"]
+    assert not Job.objects.filter(kind="train_adapter").exists()
+    set_quotas(workspace=workspace, limits={Quota.ADAPTERS: 2})
+    started(api, methods=["peft:8"])
+    in_process("record_provenance", "advance_experiment")
+    assert Job.objects.filter(kind="train_adapter", state="waiting").count() == 2
+
+
 # --- the whole way, in workers
 
 
@@ -321,6 +352,14 @@ def test_no_run_begins_before_it_is_known_where_it_is_made(api, dev, in_process)
     assert [job.kind for job in Job.objects.all()] == ["record_provenance"]
     in_process("record_provenance")
     assert [job.kind for job in Job.objects.filter(state="waiting")] == ["advance_experiment"]
+
+
+def test_while_no_model_worker_is_there_it_says_what_it_waits_for(api, dev):
+    experiment = started(api)
+    assert {column["activity"] for column in experiment["columns"]} == {"waiting for a model worker"}
+    record_provenance(experiment_id=experiment["id"], versions={"torch": "2"}, hardware={})
+    columns = api.get(f"{EXPERIMENTS}/{experiment['id']}").json()["columns"]
+    assert {column["activity"] for column in columns} == {"waiting for its first step"}
 
 
 def test_where_it_is_made_is_recorded_once(api, dev):

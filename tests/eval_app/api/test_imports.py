@@ -19,8 +19,10 @@ from jobs.models import Job
 from jobs.runner import run_waiting
 from tests.eval_app.api.uploading import IMPORTS, UPLOADS, as_bytes, asked, put, uploaded
 from tests.lamp.lamp_files import headline_question, outputs, truth, tweet_question
+from tests.webhooks import webhook
 from users_app.erasure import erase_end_user
-from users_app.models import EndUser
+from users_app.models import EndUser, Quota
+from users_app.quotas import set_quotas
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -290,6 +292,49 @@ def test_files_that_are_kept_go_when_one_of_the_people_in_them_is_erased(api, wo
     assert stored("uploads/") == []
     erase_end_user(workspace=workspace, end_user=EndUser.objects.earliest("pk"))
     assert stored("sources/") == []
+
+
+def test_while_files_are_kept_nobody_waits_for_the_quotas_turn(api, workspace, monkeypatch):
+    """It is taken when everything is stored: a store that is slow would hold up whoever comes near the limits."""
+    turns, put_file = [], type(get_store()).put_file
+    others = connections["default"].copy()
+
+    def slow(*args, **told):
+        with others.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"quota:{workspace.pk}"])
+            turns.append(cursor.fetchone()[0])
+        return put_file(*args, **told)
+
+    set_quotas(workspace=workspace, limits={Quota.DOCUMENTS: 1_000})
+    questions = uploaded(api, QUESTIONS)
+    monkeypatch.setattr(type(get_store()), "put_file", slow)
+    job = run(api, questions=questions, keep_source=True)
+    others.close()
+    assert (job["state"], turns) == ("done", [True])
+
+
+def test_an_import_beyond_a_quota_says_which_and_gives_its_uploads_back(api, workspace):
+    set_quotas(workspace=workspace, limits={Quota.DOCUMENTS: 1})
+    questions = uploaded(api, QUESTIONS)
+    job = run(api, questions=questions)
+    assert job["state"] == "failed"
+    assert "may have 1 documents" in job["error"]["message"]
+    assert not DatasetSplit.objects.exists()
+    set_quotas(workspace=workspace, limits={Quota.DOCUMENTS: None})
+    assert run(api, questions=questions)["state"] == "done"
+
+
+def test_webhooks_are_told_of_its_end_whichever_it_is(api, workspace, receiver):
+    webhook(workspace, receiver.url, event_types=["job.finished"])
+    wrong, right = (
+        run(api, questions=uploaded(api, questions)) for questions in ([tweet_question("1")] * 2, QUESTIONS)
+    )
+    run_waiting(["deliver_webhook"])
+    told = [call.json["data"] for call in receiver.received]
+    assert sorted((data["id"], data["kind"], data["state"]) for data in told) == [
+        (wrong["id"], "import_dataset", "failed"),
+        (right["id"], "import_dataset", "done"),
+    ]
 
 
 def test_files_of_an_import_that_fails_are_not_kept(api):

@@ -1,7 +1,10 @@
 """What is answered beyond the quotas of generations and adapters."""
 
+from datetime import timedelta
+
 import openai
 import pytest
+from django.db.models import F
 
 from jobs.models import Job
 from jobs.services import cancel
@@ -12,7 +15,7 @@ from tests.training_app.generations import answered, asked
 from tests.usage import summed
 from training_app.adapters import ensure_base_model, record_adapter
 from training_app.models import Generation
-from users_app.models import Document, Quota
+from users_app.models import Document, Quota, Usage
 from users_app.quotas import set_quotas
 
 GENERATIONS = "/api/v1/generations"
@@ -68,6 +71,17 @@ class TestGenerations:
         asked(alice)
         Generation.objects.all().delete()
         assert api.post(GENERATIONS, body()).status_code == 429
+
+    def test_that_were_refused_are_asked_for_by_the_same_key_the_next_day(self, api, alice, limit):
+        limit(generations_a_day=1)
+        asked(alice)
+        headers = {"Idempotency-Key": "k"}
+        assert [api.post(GENERATIONS, body(), headers=headers).status_code for _ in range(2)] == [429] * 2
+        # What was counted is of yesterday.
+        Usage.objects.filter(day__isnull=False).update(day=F("day") - timedelta(days=1))
+        made, again = (api.post(GENERATIONS, body(), headers=headers) for _ in range(2))
+        assert (made.status_code, made.get("Idempotency-Replayed")) == (202, None)
+        assert (again.json()["id"], again["Idempotency-Replayed"]) == (made.json()["id"], "true")
 
     def test_that_are_asked_for_again_by_the_same_key_are_no_more(self, api, alice, limit):
         limit(generations_a_day=1)

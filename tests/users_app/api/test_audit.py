@@ -86,6 +86,17 @@ def test_an_erased_document_is_recorded_with_its_receipt(program, alice):
     assert (entry["subject"], entry["actor"]["key_prefix"]) == (str(receipt), key.prefix)
 
 
+def test_webhooks_are_recorded_with_the_key_that_made_and_changed_them(program, receiver):
+    api, key = program
+    made = api.post("/api/v1/webhooks", {"url": receiver.url, "event_types": ["job.finished"]}).json()
+    api.patch(f"/api/v1/webhooks/{made['id']}", {"enabled": False})
+    api.post(f"/api/v1/webhooks/{made['id']}/rotate-secret")
+    api.delete(f"/api/v1/webhooks/{made['id']}")
+    recorded = [entry for entry in listed(api) if entry["action"].startswith("webhook.")]
+    assert [entry["action"].partition(".")[2] for entry in recorded] == ["deleted", "changed", "changed", "created"]
+    assert {(entry["subject"], entry["actor"]["key_prefix"]) for entry in recorded} == {(str(made["id"]), key.prefix)}
+
+
 def test_what_was_not_found_leaves_no_entry(program, workspace):
     api, _ = program
     assert api.delete("/api/v1/users/nobody").status_code == 404

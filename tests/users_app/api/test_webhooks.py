@@ -1,6 +1,11 @@
 """`/webhooks`: what a program of a workspace does with its webhooks, and what it sees of deliveries."""
 
+import socket
+import threading
+import time
+
 import pytest
+from django.db import connections
 
 from jobs.services import JobSpec, cancel, enqueue
 from tests.webhooks import webhook
@@ -52,6 +57,39 @@ def test_one_is_made_and_its_secret_is_shown_once(api, workspace, body):
     for seen in (api.get(URL), api.get(f"{URL}/{endpoint.pk}"), api.patch(f"{URL}/{endpoint.pk}", {"enabled": True})):
         assert seen.status_code == 200
         assert "secret" not in seen.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_that_are_slow_to_look_up_hold_few_of_the_server_s_threads(api_key, client_of, monkeypatch):
+    """So that one workspace, whose name server never answers, does not keep all others waiting."""
+    slow, getaddrinfo = threading.Event(), socket.getaddrinfo
+
+    def look_up(host, *rest, **told):
+        if host != "slow.example.com":
+            return getaddrinfo(host, *rest, **told)
+        slow.wait(30)
+        return []
+
+    monkeypatch.setattr("common.addresses.socket.getaddrinfo", look_up)
+    made = {"url": "https://slow.example.com/", "event_types": ["job.finished"]}
+    issued, answers = api_key(), []
+
+    def ask():
+        answers.append(client_of(issued).post(URL, made))
+        connections.close_all()
+
+    asking = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in asking:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while len(answers) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    refused = list(answers)
+    slow.set()
+    for thread in asking:
+        thread.join()
+    assert [(answer.status_code, answer.json()["type"].rpartition(":")[2]) for answer in refused] == [(503, "busy")] * 2
+    assert sorted(answer.status_code for answer in answers) == [400] * 4 + [503] * 2
 
 
 def test_a_repeated_request_makes_one_and_has_its_secret(api, body):
