@@ -10,6 +10,7 @@ class EvalAppConfig(AppConfig):
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
         from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
+        from eval_app.webhook_events import OF_EXPERIMENTS
         from jobs import kinds, origins, sweeps
         from training_app import finishers
         from users_app import erasers, exporting, webhook_events
@@ -23,6 +24,7 @@ class EvalAppConfig(AppConfig):
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)
+        webhook_events.register(OF_EXPERIMENTS)
         sweeps.register(import_sweeps.sweep_uploads)
         erasers.register(ERASER)
         exporting.register(EXPORTER)

@@ -18,6 +18,7 @@ from eval_app.reports import build_report, truth_has_come
 from eval_app.runs import TERMINAL, cancel_run, ensure_run, restart_run, step_run
 from eval_app.selectors import run_origin
 from eval_app.swapping import LEAST_USERS, TOO_FEW_USERS
+from eval_app.webhook_events import record_end
 from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
@@ -127,6 +128,9 @@ def start_experiment(
         for run in _in_the_order_of_steps(ended):
             restart_run(run=run)
         if _may_go_further(experiment):
+            if experiment.state == Experiment.State.CANCELLED:
+                # Its table was of what had been done by then.
+                experiment.report = None
             experiment.state = Experiment.State.ACTIVE
             experiment.finished_at = None
             experiment.error = ""
@@ -290,6 +294,8 @@ def advance_experiment(*, experiment_id: int) -> Experiment:
         .select_related("workspace", "dataset")
         .get(pk=experiment_id)
     )
+    if experiment.state == Experiment.State.CANCELLED:
+        _report_what_ended(experiment)
     if experiment.state != Experiment.State.ACTIVE or not experiment.versions:
         return experiment
     columns = list(experiment.columns.order_by("id"))
@@ -446,14 +452,25 @@ def _conclude(experiment: Experiment, runs: Sequence[Run]) -> None:
         experiment.state = Experiment.State.DONE
     experiment.finished_at = Now()
     experiment.save()
+    record_end(workspace_id=experiment.workspace_id, experiment_id=experiment.pk, state=experiment.state)
+
+
+def _report_what_ended(experiment: Experiment) -> None:
+    """Give an experiment that was cancelled its table, if a run of it was done by then."""
+    if experiment.report is None and experiment.columns.filter(run__state=Run.State.DONE).exists():
+        experiment.report = build_report(experiment=experiment)
+        experiment.save(update_fields=["report"])
 
 
 @transaction.atomic
 def cancel_experiment(*, experiment: Experiment) -> None:
-    """Stop the experiment and those of its runs that no other active experiment needs."""
-    Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.ACTIVE).update(
+    """Stop the experiment and those of its runs that no other active experiment needs. What is done makes its table."""
+    cancelled = Experiment.objects.filter(pk=experiment.pk, state=Experiment.State.ACTIVE).update(
         state=Experiment.State.CANCELLED, finished_at=Now()
     )
+    if cancelled:
+        record_end(workspace_id=experiment.workspace_id, experiment_id=experiment.pk, state=Experiment.State.CANCELLED)
+        request_advance(experiment_id=experiment.pk)
     shared = ExperimentRun.objects.filter(experiment__state=Experiment.State.ACTIVE).values("run_id")
     open_runs = Run.objects.filter(columns__experiment=experiment).exclude(pk__in=shared).exclude(state__in=TERMINAL)
     for run in _in_the_order_of_steps(open_runs):
@@ -473,10 +490,18 @@ def advance_after(origin: str) -> None:
 def step_ended(origin: str) -> None:
     """A step of an experiment has ended: one that failed for good fails the experiment, which would wait for ever."""
     failure = failure_of_last(origin)
-    if failure is not None:
-        Experiment.objects.filter(pk=int(origin.partition(":")[2]), state=Experiment.State.ACTIVE).update(
-            state=Experiment.State.FAILED, error=f"It could not be taken further. {failure}", finished_at=Now()
-        )
+    if failure is None:
+        return
+    with transaction.atomic():
+        active = Experiment.objects.select_for_update(no_key=True).filter(state=Experiment.State.ACTIVE)
+        experiment = active.filter(pk=int(origin.partition(":")[2])).first()
+        if experiment is None:
+            return
+        experiment.state = Experiment.State.FAILED
+        experiment.error = f"It could not be taken further. {failure}"
+        experiment.finished_at = Now()
+        experiment.save(update_fields=["state", "error", "finished_at"])
+        record_end(workspace_id=experiment.workspace_id, experiment_id=experiment.pk, state=experiment.state)
 
 
 def advance_stalled() -> None:

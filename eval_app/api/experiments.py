@@ -207,7 +207,7 @@ class ExperimentTableView(WorkspaceView):
     )
     def get(self, request: Request, experiment_id: int) -> HttpResponseBase:
         """Tasks and metrics in rows, methods in columns, as the guide describes it. Of an experiment that failed or was
-        cancelled there is a table too, if any run has ended: it says of each column why there is nothing.
+        cancelled there is a table too, in a moment, if any run was done: it says of each column why there is nothing.
         """
         experiment = experiment_or_404(self, experiment_id)
         query = self.query(TableQuery)

@@ -245,6 +245,18 @@ class TestInterruptions:
         assert fresh(experiment).state == "done"
         assert Prediction.objects.count() == 3
 
+    def test_a_cancelled_experiment_has_a_table_of_what_was_done(self, dev, in_process):
+        start(dev, "none", name="before")
+        in_process()
+        experiment = start(dev, "none,peft:8")
+        in_process("advance_experiment")
+        cancel_experiment(experiment=fresh(experiment))
+        in_process("advance_experiment")
+        [row, *_] = experiment_table(experiment=fresh(experiment)).rows
+        assert {method: cell.value is not None for method, cell in row.cells.items()} == {"none": True, "peft:8": False}
+        start(dev, "none,peft:8")
+        assert (fresh(experiment).state, fresh(experiment).report) == ("active", None)
+
     def test_cancelling_spares_what_another_experiment_needs(self, dev, in_process):
         doomed, needed = start(dev, "none,rag:bm25"), start(dev, "none", name="second")
         in_process("advance_experiment")

@@ -1,0 +1,33 @@
+"""What webhooks are told of experiments: that one has ended and how."""
+
+from typing import Final
+
+from eval_app.models import Experiment
+from users_app.models import Workspace
+from users_app.webhook_events import EventType, Told
+from users_app.webhook_recording import Subject, record_events
+
+EXPERIMENT_FINISHED: Final = "experiment.finished"
+
+
+def record_end(*, workspace_id: int, experiment_id: int, state: str) -> None:
+    """Let the workspace's webhooks be told. Runs in the transaction that ends the experiment."""
+    record_events(EXPERIMENT_FINISHED, [Subject(workspace_id=workspace_id, id=experiment_id, outcome=str(state))])
+
+
+def _read(workspace: Workspace, experiment_id: int, outcome: str) -> Told | None:
+    experiment = Experiment.objects.filter(workspace=workspace, pk=experiment_id, state=outcome).first()
+    if experiment is None or experiment.finished_at is None:
+        return None
+    data = {
+        "id": experiment.pk,
+        "name": experiment.name,
+        "state": experiment.state,
+        "url": f"/api/v1/experiments/{experiment.pk}",
+    }
+    return Told(experiment.finished_at, data)
+
+
+OF_EXPERIMENTS: Final = EventType(
+    name=EXPERIMENT_FINISHED, description="An experiment is done, has failed or was cancelled.", read=_read
+)
