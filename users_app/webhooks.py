@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from common.addresses import CONNECT_SECONDS, Reach, addresses_of, parse_url
+from common.addresses import CONNECT_SECONDS, Reach, Refused, addresses_of, parse_url
 from jobs.services import enqueue
 from users_app.audit import INSTALLATION, Actor, record
 from users_app.models import ApiKey, AuditEntry, WebhookDelivery, WebhookEndpoint, Workspace
@@ -204,8 +204,13 @@ def _record_change(before: WebhookEndpoint, after: WebhookEndpoint, by: Actor) -
 
 def _record(endpoint: WebhookEndpoint, action: AuditEntry.Action, by: Actor, **details: Any) -> None:
     """Note the change. Of the URL the host alone: path and query may be the secret of whoever listens there."""
-    url = parse_url(endpoint.url)
-    told = {"to": f"{url.scheme}://{url.authority}", **details}
+    try:
+        url = parse_url(endpoint.url)
+        to = f"{url.scheme}://{url.authority}"
+    except Refused:
+        # It was none of today's rules that let it in; nothing is sent there, and it can be deleted.
+        to = ""
+    told = {"to": to, **details}
     record(workspace=endpoint.workspace, action=action, by=by, subject=str(endpoint.pk), details=told)
 
 

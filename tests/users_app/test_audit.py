@@ -25,7 +25,7 @@ from users_app.api_keys import KeyRefused, create_api_key, revoke_api_key
 from users_app.audit import INSTALLATION, Actor, forget_old_entries, record
 from users_app.erasure import erase_document, erase_end_user
 from users_app.exporting import export_end_user
-from users_app.models import ApiKey, AuditEntry, EndUser, ErasureReceipt
+from users_app.models import ApiKey, AuditEntry, EndUser, ErasureReceipt, WebhookEndpoint
 from users_app.webhooks import change_webhook, delete_webhook, rotate_secret
 
 REQUEST = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -350,6 +350,13 @@ class TestWebhooks:
             delete_webhook(endpoint=made, by=SOMEBODY)
         [entry] = entries(action="webhook.deleted")
         assert (entry.subject, entry.actor_name) == (str(made.pk), "somebody")
+
+    def test_whose_url_would_not_be_taken_today_are_deleted_all_the_same(self, workspace):
+        made = webhook(workspace, "https://hooks.example.com/")
+        WebhookEndpoint.objects.update(url="https://somebody:secret@hooks.example.com/")
+        made.refresh_from_db()
+        delete_webhook(endpoint=made)
+        assert [entry.details["to"] for entry in entries(action="webhook.deleted")] == [""]
 
     def test_that_are_gone_are_not_changed(self, workspace):
         made = webhook(workspace, "https://hooks.example.com/")
