@@ -29,9 +29,10 @@ def connect() -> None:
     signals.beat_embedded_init.connect(_start_sweeper, dispatch_uid="jobs.start_sweeper_embedded")
 
 
-def _name_worker(**_: Any) -> None:
+def _name_worker(sender: Any, **_: Any) -> None:
     # Before the pool forks, and without a connection that its processes would inherit.
     heart.worker_id = uuid.uuid4()
+    heart.queues = _queues_of(sender)
 
 
 def _start_heart(sender: Any, **_: Any) -> None:
@@ -39,7 +40,7 @@ def _start_heart(sender: Any, **_: Any) -> None:
     from celery.worker import state
 
     worker = sender.controller
-    queues = tuple(sorted(str(name) for name in worker.app.amqp.queues.consume_from))
+    queues = _queues_of(worker)
     pool = worker.pool_cls if isinstance(worker.pool_cls, str) else worker.pool_cls.__module__.rpartition(".")[2]
     node = nodes.Node(
         id=heart.worker_id or uuid.uuid4(),
@@ -52,6 +53,10 @@ def _start_heart(sender: Any, **_: Any) -> None:
     hearing = hearing_of(queues, busy=lambda: len(state.reserved_requests) > 0)
     signals.task_received.connect(lambda **_: hearing.heard(), weak=False, dispatch_uid="jobs.hear")
     heart.serve(node, on_first_beat=lambda: bells.ring_waiting(queues), hearing=hearing)
+
+
+def _queues_of(worker: Any) -> tuple[str, ...]:
+    return tuple(sorted(str(name) for name in worker.app.amqp.queues.consume_from))
 
 
 def _start_forgetting(**_: Any) -> None:

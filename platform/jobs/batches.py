@@ -248,8 +248,9 @@ class Batch(Sequence[ClaimedJob]):
         """Claim up to `limit` further jobs that may share this batch; they are settled with the rest.
 
         None while this worker is stopping, nor for a job that runs alone, nor while others wait for their turn: jobs
-        of another kind of the queue, or one that stands first in the order of claims and may not share the batch. So a
-        handler that asks again and again keeps nobody waiting for longer than what it holds takes to end.
+        of another kind of the queue or, in a worker of several queues that hold models, of those, or one that stands
+        first in the order of claims and may not share the batch. So a handler that asks again and again keeps nobody
+        waiting for longer than what it holds takes to end.
 
         Whoever asked for jobs that have ended meanwhile is told now, and those jobs leave the batch.
         """
@@ -270,7 +271,8 @@ class Batch(Sequence[ClaimedJob]):
         origins.tell(job.origin for job in self._jobs if job.ended_as not in silent)
 
     def _others_wait(self) -> bool:
-        others = [kind.name for kind in kinds.all_kinds([self.kind.queue]) if kind.name != self.kind.name]
+        queues = kinds.waited_for_together(self.kind.queue, served=heart.queues)
+        others = [kind.name for kind in kinds.all_kinds(queues) if kind.name != self.kind.name]
         return bool(claims.kinds_waiting(others))
 
 

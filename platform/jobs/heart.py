@@ -48,6 +48,8 @@ class Heart:
 
     def __init__(self) -> None:
         self.worker_id: uuid.UUID | None = None
+        # What its worker serves; empty where there is none.
+        self.queues: tuple[str, ...] = ()
         self._reset()
 
     def _reset(self) -> None:

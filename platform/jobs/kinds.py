@@ -62,6 +62,17 @@ class Kind:
 _kinds: dict[str, Kind] = {}
 
 
+def waited_for_together(queue: str, *, served: Sequence[str]) -> list[str]:
+    """The queues whose jobs wait while one of `queue` runs, in a worker that serves these: all that hold models do.
+
+    >>> waited_for_together("training", served=("cpu", "model", "training"))
+    ['training', 'model']
+    >>> waited_for_together("training", served=("training",))
+    ['training']
+    """
+    return [queue, *(name for name in served if name != queue and {name, queue} <= set(MODEL_QUEUES))]
+
+
 def register(kind: Kind) -> None:
     """Make `kind` known. The same kind again is fine, another one of the same name is a ValueError."""
     known = _kinds.setdefault(kind.name, kind)

@@ -69,3 +69,17 @@ def test_a_listener_for_many_hears_of_all_that_ended_together_at_once(monkeypatc
 def test_an_odd_prefix_is_refused(prefix):
     with pytest.raises(ValueError):
         origins.register(prefix, print)
+
+
+@pytest.mark.parametrize(
+    ("queue", "served", "together"),
+    [
+        ("training", ("training",), {"training"}),
+        ("training", ("cpu", "model", "training"), {"model", "training"}),
+        ("model", ("model", "training"), {"model", "training"}),
+        ("cpu", ("cpu", "model", "training"), {"cpu"}),
+        ("model", (), {"model"}),
+    ],
+)
+def test_jobs_of_the_queues_that_hold_models_wait_for_each_other_where_one_worker_serves_them(queue, served, together):
+    assert set(kinds.waited_for_together(queue, served=served)) == together

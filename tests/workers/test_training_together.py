@@ -189,13 +189,22 @@ class TestSlots:
         run_pass({1: lambda _: running.append(Job.objects.filter(state="running").count())})
         assert running == [2]
 
-    def test_no_more_start_while_somebody_waits_for_an_answer(self, five, alice):
+    def test_no_more_start_while_somebody_waits_for_an_answer_of_this_process(self, five, alice, monkeypatch):
         from tests.workers.asked import ask
 
+        monkeypatch.setattr(heart, "queues", ("cpu", "model", "training"))
         ask_for_all(five)
         run_pass({1: lambda _: ask(alice)})
         assert Job.objects.filter(kind="train_adapter", state="done").count() == 2
         assert Job.objects.filter(kind="train_adapter", state="waiting").count() == 3
+
+    def test_who_waits_for_another_process_holds_up_no_training(self, five, alice, monkeypatch):
+        from tests.workers.asked import ask
+
+        monkeypatch.setattr(heart, "queues", ("training",))
+        ask_for_all(five)
+        run_pass({1: lambda _: ask(alice)})
+        assert Job.objects.filter(kind="train_adapter", state="done").count() == 5
 
     def test_an_exact_adapter_is_trained_in_a_pass_of_its_own(self, alice, bob):
         request_adapters(plans=[plan(alice, exact=True, **LEARNING), plan(bob, exact=True, **LEARNING)])
