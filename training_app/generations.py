@@ -90,53 +90,98 @@ def request_generations(
     return len(stored)
 
 
-def record_answer(*, generation: Generation, answer: Answer) -> None:
-    """Record `answer`, and hand it to whoever asked. Runs in the transaction that finishes the job.
+def record_answers(answers: Sequence[tuple[Generation, Answer]]) -> None:
+    """Record the answers of these generations, and hand them to whoever asked; in the transaction that ends their jobs.
 
-    One that was erased meanwhile stays erased. Raises `Permanent` where the adapter that answered was withdrawn
+    One that was erased meanwhile stays erased. Raises `Permanent` where an adapter that answered was withdrawn
     meanwhile: nothing that it says is kept.
     """
-    if (
-        generation.adapter_id is not None
-        and Adapter.objects.filter(pk=generation.adapter_id, withdrawn_at__isnull=False).exists()
-    ):
-        raise Permanent(
-            f"Adapter {generation.adapter_id} was withdrawn while it answered. Start again to have it trained anew."
-        )
-    answered = {
-        "prompt": _prompt_to_keep(generation, answer),
-        "output": answer.output,
-        "retrieved_document_ids": list(answer.retrieved_document_ids),
-        "retrieved_scores": list(answer.retrieved_scores),
-        "sequence_score": answer.sequence_score,
-        "input_tokens": answer.input_tokens,
-        "output_tokens": answer.output_tokens,
-        "retrieval_ms": answer.retrieval_ms,
-        "adapter_ms": answer.adapter_ms,
-        "model_ms": answer.model_ms,
-    }
-    for name, value in answered.items():
-        setattr(generation, name, value)
-    if finishers.hand_over(generation):
-        generation.delete()
-        return
-    Generation.objects.filter(pk=generation.pk).update(
-        **answered, state=Generation.State.DONE, finished_at=Now(), problem_slug="", problem_detail=""
+    _refuse_withdrawn({generation.adapter_id for generation, _ in answers if generation.adapter_id is not None})
+    quotable = _quotable(answers)
+    staying, handed_over = [], []
+    for generation, answer in answers:
+        generation.prompt = answer.prompt if generation.pk in quotable else ""
+        generation.output = answer.output
+        generation.retrieved_document_ids = list(answer.retrieved_document_ids)
+        generation.retrieved_scores = list(answer.retrieved_scores)
+        generation.sequence_score = answer.sequence_score
+        generation.input_tokens = answer.input_tokens
+        generation.output_tokens = answer.output_tokens
+        generation.retrieval_ms = answer.retrieval_ms
+        generation.adapter_ms = answer.adapter_ms
+        generation.model_ms = answer.model_ms
+        (handed_over if finishers.hand_over(generation) else staying).append(generation)
+    if handed_over:
+        Generation.objects.filter(pk__in=[one.pk for one in handed_over]).delete()
+    _store(staying)
+    _notify([generation.pk for generation in staying])
+    _record_ends(
+        [
+            Subject(workspace_id=one.end_user.workspace_id, id=one.pk, outcome=Generation.State.DONE.value)
+            for one in staying
+            if one.kind == Generation.Kind.ANSWER and one.asked_method
+        ]
     )
-    _notify([generation.pk])
-    if generation.kind == Generation.Kind.ANSWER and generation.asked_method:
-        _record_end(generation.pk, workspace_id=generation.end_user.workspace_id, state=Generation.State.DONE)
 
 
-def _prompt_to_keep(generation: Generation, answer: Answer) -> str:
-    """The prompt; empty where a document that it quotes was erased while it was answered."""
-    quoted = set(answer.retrieved_document_ids)
-    if not quoted:
-        return answer.prompt
-    # Whoever erases a document takes this row too: it finds the prompt, or this finds the document gone.
-    Generation.objects.select_for_update(of=("self",), no_key=True).filter(pk=generation.pk).first()
-    standing = Document.objects.filter(end_user=generation.end_user_id, pk__in=quoted).count()
-    return answer.prompt if standing == len(quoted) else ""
+_STORE: Final = """
+    UPDATE training_app_generation
+       SET prompt = %s, output = %s, retrieved_document_ids = %s, retrieved_scores = %s::float8[], sequence_score = %s,
+           input_tokens = %s, output_tokens = %s, retrieval_ms = %s, adapter_ms = %s, model_ms = %s,
+           state = 'done', finished_at = statement_timestamp(), problem_slug = '', problem_detail = ''
+     WHERE id = %s
+"""
+
+
+def _store(answered: Sequence[Generation]) -> None:
+    """Write the answers into their rows: one statement each, sent together."""
+    if not answered:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _STORE,
+            [
+                (
+                    one.prompt,
+                    one.output,
+                    one.retrieved_document_ids,
+                    one.retrieved_scores,
+                    one.sequence_score,
+                    one.input_tokens,
+                    one.output_tokens,
+                    one.retrieval_ms,
+                    one.adapter_ms,
+                    one.model_ms,
+                    one.pk,
+                )
+                for one in answered
+            ],
+        )
+
+
+def _refuse_withdrawn(adapter_ids: Collection[int]) -> None:
+    withdrawn = Adapter.objects.filter(pk__in=adapter_ids, withdrawn_at__isnull=False).values_list("pk", flat=True)
+    for adapter_id in withdrawn[:1]:
+        raise Permanent(f"Adapter {adapter_id} was withdrawn while it answered. Start again to have it trained anew.")
+
+
+def _quotable(answers: Sequence[tuple[Generation, Answer]]) -> set[int]:
+    """The generations whose prompts may be kept: none of the documents that they quote was erased meanwhile."""
+    quoted = {generation.pk: set(answer.retrieved_document_ids) for generation, answer in answers}
+    if any(quoted.values()):
+        # Whoever erases a document takes these rows too: it finds the prompt, or this finds the document gone.
+        rows = Generation.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
+        list(rows.filter(pk__in=[pk for pk, documents in quoted.items() if documents]).values_list("pk"))
+    standing = set(
+        Document.objects.filter(
+            end_user__in={generation.end_user_id for generation, _ in answers}, pk__in=set().union(*quoted.values())
+        ).values_list("end_user_id", "pk")
+    )
+    return {
+        generation.pk
+        for generation, _ in answers
+        if all((generation.end_user_id, document_id) in standing for document_id in quoted[generation.pk])
+    }
 
 
 def asked_by_clients() -> QuerySet[Generation]:
@@ -178,7 +223,7 @@ def conclude_all(generation_ids: Collection[int]) -> int:
             if ended:
                 _notify([pk])
             if ended and kind == Generation.Kind.ANSWER:
-                _record_end(pk, workspace_id=workspace_id, state=problem["state"])
+                _record_ends([Subject(workspace_id=workspace_id, id=pk, outcome=problem["state"])])
         concluded += ended
     return concluded
 
@@ -200,9 +245,9 @@ def _problem(job: Job | None) -> dict[str, str]:
     }
 
 
-def _record_end(generation_id: int, *, workspace_id: int, state: str) -> None:
-    """Let the workspace's webhooks be told, exactly if the end stands."""
-    record_events(FINISHED_EVENT, [Subject(workspace_id=workspace_id, id=generation_id, outcome=str(state))])
+def _record_ends(ended: Sequence[Subject]) -> None:
+    """Let the workspaces' webhooks be told, exactly if the ends stand."""
+    record_events(FINISHED_EVENT, ended)
 
 
 def _notify(generation_ids: Sequence[int]) -> None:

@@ -1,8 +1,9 @@
 """The job that answers: retrieves from the user's profile, builds the prompt, generates with their adapter or none.
 
-Many users' generations share one pass of the base model; each is finished on its own. A preview ends with its prompt.
+Many users' generations share one pass of the base model, and are recorded together. A preview ends with its prompt.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.batches import ClaimedJob, Permanent
+from jobs.batches import ClaimedJob, Permanent, finishing_together
+from jobs.errors import describe
 from lamp.catalogue import UnknownTask
 from lamp.queries import query_of
 from lamp.tasks import Task
 from retrieval_app.prompts import build_prompt
 from retrieval_app.services import DENSE, NotEmbedded, Retrieved, retrieve
-from training_app.generations import Answer, record_answer
+from training_app.generations import Answer, record_answers
 from training_app.models import Generation
 from users_app.models import Document
 from users_app.selectors import UnknownDocuments, documents_of, snapshot_documents
@@ -29,6 +31,8 @@ from workers.engine.base_model import BaseModel
 from workers.engine.encoder import encode
 from workers.engine.generation import Answered, GenerationRow
 from workers.serving_log import serving_log
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -70,7 +74,7 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
             row.job.check()
             _build_prompt(row, base)
             if row.generation.kind == Generation.Kind.PREVIEW:
-                _finish_preview(row, base)
+                _finish_alone(row, _preview_of(row, base))
             else:
                 rows.append(row)
     if rows:
@@ -164,60 +168,70 @@ def _query_vector(generation: Generation, query: str) -> NDArray[np.float32] | N
 
 
 def _answer(rows: Sequence[_Row]) -> None:
-    """Generate, and finish each row as soon as its batch is answered."""
+    """Generate, and finish the rows of each batch as soon as it is answered."""
     parameters = rows[0].generation.parameters
     generator = loaded.generator(rows[0].generation.base_model, dtype=parameters["dtype"])
-    for answered in generator.answers(
+    for batch in generator.answers(
         [GenerationRow(prompt=row.prompt, adapter=row.adapter) for row in rows],
         num_beams=parameters["num_beams"],
         max_input_tokens=parameters["max_input_tokens"],
         max_output_tokens=parameters["max_output_tokens"],
         exact=parameters["exact"],
     ):
-        _finish(rows[answered.row], answered)
+        _finish([(rows[answered.row], answered) for answered in batch])
     serving_log.report(memory=adapter_cache.snapshot(), slots=generator.snapshot())
 
 
-def _finish(row: _Row, answered: Answered) -> None:
-    with row.job.isolated():
-        made = answered.result()
-        _record(
-            row,
-            output=made.text,
-            sequence_score=made.score,
-            input_tokens=made.input_tokens,
-            output_tokens=made.output_tokens,
-            adapter_ms=answered.adapter_seconds * 1000,
-            model_ms=answered.model_seconds * 1000,
-        )
+def _finish(batch: Sequence[tuple[_Row, Answered]]) -> None:
+    """Record the answers of a batch: all at once, or, where that cannot be, one after the other."""
+    made: list[tuple[_Row, Answer]] = []
+    for row, answered in batch:
+        with row.job.isolated():
+            made.append((row, _answer_of(row, answered)))
+    if len(made) > 1:
+        try:
+            with finishing_together([row.job for row, _ in made]):
+                record_answers([(row.generation, answer) for row, answer in made])
+        except Exception as exc:  # noqa: BLE001 - each alone finds out whose fault it was, and whether it lasts
+            logger.info("answers are recorded one by one: %s", describe(exc).for_log())
+        else:
+            return
+    for row, answer in made:
+        _finish_alone(row, answer)
 
 
-def _finish_preview(row: _Row, base: BaseModel) -> None:
-    tokens = len(base.tokenizer.encode(row.prompt))
-    _record(row, output=None, input_tokens=min(tokens, row.generation.parameters["max_input_tokens"]))
+def _finish_alone(row: _Row, answer: Answer) -> None:
+    with row.job.isolated(), row.job.finishing():
+        record_answers([(row.generation, answer)])
 
 
-def _record(
-    row: _Row,
-    *,
-    output: str | None,
-    input_tokens: int,
-    output_tokens: int | None = None,
-    sequence_score: float | None = None,
-    adapter_ms: float = 0.0,
-    model_ms: float = 0.0,
-) -> None:
-    answer = Answer(
+def _answer_of(row: _Row, answered: Answered) -> Answer:
+    made = answered.result()
+    return Answer(
         prompt=row.prompt,
-        output=output,
+        output=made.text,
         retrieved_document_ids=[one.document.pk for one in row.retrieved],
         retrieved_scores=[one.score for one in row.retrieved],
-        sequence_score=sequence_score,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        sequence_score=made.score,
+        input_tokens=made.input_tokens,
+        output_tokens=made.output_tokens,
         retrieval_ms=row.retrieval_ms,
-        adapter_ms=adapter_ms,
-        model_ms=model_ms,
+        adapter_ms=answered.adapter_seconds * 1000,
+        model_ms=answered.model_seconds * 1000,
     )
-    with row.job.finishing():
-        record_answer(generation=row.generation, answer=answer)
+
+
+def _preview_of(row: _Row, base: BaseModel) -> Answer:
+    tokens = len(base.tokenizer.encode(row.prompt))
+    return Answer(
+        prompt=row.prompt,
+        output=None,
+        retrieved_document_ids=[one.document.pk for one in row.retrieved],
+        retrieved_scores=[one.score for one in row.retrieved],
+        sequence_score=None,
+        input_tokens=min(tokens, row.generation.parameters["max_input_tokens"]),
+        output_tokens=None,
+        retrieval_ms=row.retrieval_ms,
+        adapter_ms=0.0,
+        model_ms=0.0,
+    )

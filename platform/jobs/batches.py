@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Final, overload
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from jobs import claims, kinds, origins
 from jobs.connections import freshen_connection
@@ -23,9 +23,20 @@ from jobs.errors import (
 from jobs.heart import heart
 from jobs.kinds import Kind
 
-__all__ = ["Batch", "ClaimLost", "ClaimedJob", "JobCancelled", "Permanent", "Progress", "WorkerStopping"]
+__all__ = [
+    "Batch",
+    "ClaimLost",
+    "ClaimedJob",
+    "JobCancelled",
+    "Permanent",
+    "Progress",
+    "WorkerStopping",
+    "finishing_together",
+]
 
 GIVEN_BACK = "given back"
+# Less than the second after which PostgreSQL looks for a deadlock.
+_MOMENT: Final = "300ms"
 
 
 @dataclass(frozen=True)
@@ -124,10 +135,7 @@ class ClaimedJob:
         try:
             with transaction.atomic(durable=True):
                 yield outcome
-                last = self._progress
-                if not claims.finish(
-                    self.id, self.claim, result=outcome, done=last.done, total=last.total, message=last.message
-                ):
+                if not claims.finish([self._mark(outcome)]):
                     raise ClaimLost(f"job {self.id} was taken over")
         except ClaimLost as exc:
             self._raised = exc
@@ -207,6 +215,12 @@ class ClaimedJob:
         """Whether `exc` came out of this job's `finishing`."""
         return self._raised is not None and any(link is self._raised for link in chain(exc))
 
+    def _mark(self, result: dict[str, Any]) -> claims.Mark:
+        last = self._progress
+        return claims.Mark(
+            id=self.id, claim=self.claim, result=result, done=last.done, total=last.total, message=last.message
+        )
+
     def _record(self, error: Described, *, retry: bool, alone: bool = False, cancelled: bool = False) -> None:
         ended = claims.fail(
             self.id, self.claim, error=error, attempt=self.attempt, retry=retry, alone=alone, cancelled=cancelled
@@ -220,6 +234,28 @@ class ClaimedJob:
     def _must_be_open(self) -> None:
         if self.ended_as is not None:
             raise RuntimeError(f"job {self.id} has already ended here ({self.ended_as})")
+
+
+@contextmanager
+def finishing_together(jobs: Sequence[ClaimedJob]) -> Iterator[None]:
+    """`finishing` for several jobs that come to nothing but their effects: all of them are done, or none.
+
+    It takes as many statements as one job would. What is raised says nothing of which job it was due to, and leaves
+    all of them open: whoever then finishes one after the other finds out. Raises ClaimLost where a claim is no longer
+    ours, and OperationalError where somebody else holds a row for longer than a moment: a transaction that holds the
+    rows of many gives way before it can stand in a circle of waiting ones.
+    """
+    for job in jobs:
+        job._must_be_open()
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_MOMENT])
+        yield
+        if len(claims.finish([job._mark({}) for job in jobs])) < len(jobs):
+            raise ClaimLost("one of several jobs was taken over")
+    for job in jobs:
+        job.ended_as = "done"
+    heart.release(jobs)
 
 
 class Batch(Sequence[ClaimedJob]):

@@ -86,12 +86,14 @@ _KINDS_WAITING: Final = """
 """
 
 _FINISH: Final = """
-    UPDATE jobs_job
+    UPDATE jobs_job AS j
        SET state = 'done', finished_at = clock_timestamp(), claim = NULL, lease_until = NULL, cancel_requested = false,
-           result = %(result)s::jsonb, error_type = '', error_message = '', error_trace = '',
-           progress_done = %(done)s, progress_total = %(total)s, progress_message = %(message)s
-     WHERE id = %(id)s AND claim = %(claim)s AND state = 'running'
-    RETURNING id, kind, origin, state, workspace_id
+           result = m.result, error_type = '', error_message = '', error_trace = '',
+           progress_done = m.done, progress_total = m.total, progress_message = m.message
+      FROM unnest(%(ids)s::bigint[], %(claims)s::uuid[], %(results)s::jsonb[], %(done)s::bigint[],
+                  %(total)s::bigint[], %(messages)s::text[]) AS m (id, claim, result, done, total, message)
+     WHERE j.id = m.id AND j.claim = m.claim AND j.state = 'running'
+    RETURNING j.id, j.kind, j.origin, j.state, j.workspace_id
 """
 
 # What becomes of a claim that ends without success; the same words serve the sweep, which takes back expired ones.
@@ -218,25 +220,31 @@ def kinds_waiting(kind_names: Sequence[str]) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def finish(
-    job_id: int,
-    claim_id: uuid.UUID,
-    *,
-    result: dict[str, Any] | None,
-    done: int | None,
-    total: int | None,
-    message: str,
-) -> bool:
-    """Mark the job as done if this claim still holds it. Runs in the transaction of the effect."""
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What a job is marked with as done, by the claim that holds it."""
+
+    id: int
+    claim: uuid.UUID
+    result: dict[str, Any] | None
+    done: int | None
+    total: int | None
+    message: str
+
+
+def finish(marks: Sequence[Mark]) -> set[int]:
+    """Mark these jobs as done; the ids of those that their claims still hold. Runs in the transaction of the effect."""
     values: dict[str, Any] = {
-        "id": job_id,
-        "claim": claim_id,
-        "result": None if result is None else stored_json.dump(result, what="a job's result"),
-        "done": done,
-        "total": total,
-        "message": message,
+        "ids": [mark.id for mark in marks],
+        "claims": [mark.claim for mark in marks],
+        "results": [
+            None if mark.result is None else stored_json.dump(mark.result, what="a job's result") for mark in marks
+        ],
+        "done": [mark.done for mark in marks],
+        "total": [mark.total for mark in marks],
+        "messages": [mark.message for mark in marks],
     }
-    return bool(_end(_FINISH, values))
+    return {ended.id for ended in _end(_FINISH, values)}
 
 
 def fail(

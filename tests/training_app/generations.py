@@ -8,7 +8,7 @@ from jobs.models import Job
 from tests.people import ASK, TWEETS
 from tests.training_app.adapters import a_base_model
 from training_app.asking import ask, question
-from training_app.generations import Answer, generation_origin, record_answer
+from training_app.generations import Answer, generation_origin, record_answers
 from training_app.models import Generation
 from users_app.models import EndUser
 
@@ -41,7 +41,7 @@ def asked(end_user: EndUser, **told: Any) -> Generation:
 def answered(end_user: EndUser, output: str = "rain on my roses", **told: Any) -> Generation:
     """One that was answered with `output`."""
     generation = asked(end_user, **told)
-    record_answer(generation=generation, answer=Answer(**{**vars(ANSWERED), "output": output}))
+    record_answers([(generation, Answer(**{**vars(ANSWERED), "output": output}))])
     generation.refresh_from_db()
     return generation
 

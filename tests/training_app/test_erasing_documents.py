@@ -242,13 +242,13 @@ class TestAnAdapterThatSawIt:
 
     def test_answers_nothing_that_is_kept_where_it_was_withdrawn_meanwhile(self, alice, train, in_process, monkeypatch):
         asked = ask(alice, adapter=train(alice))
-        real = generating.record_answer
+        real = generating.record_answers
 
-        def withdrawn_meanwhile(**named):
+        def withdrawn_meanwhile(answers):
             Adapter.objects.update(withdrawn_at="2026-01-01T00:00:00Z")
-            return real(**named)
+            return real(answers)
 
-        monkeypatch.setattr(generating, "record_answer", withdrawn_meanwhile)
+        monkeypatch.setattr(generating, "record_answers", withdrawn_meanwhile)
         in_process("generate")
         asked.refresh_from_db()
         assert asked.output is None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -6,7 +8,7 @@ from tests.people import ASK, tweets_of
 from tests.training_app.adapters import a_base_model, facts, plan_of
 from training_app import finishers
 from training_app.adapters import record_adapter
-from training_app.generations import Answer, batch_key, record_answer, request_generations
+from training_app.generations import Answer, batch_key, record_answers, request_generations
 from training_app.models import Generation
 
 PARAMETERS = {"num_beams": 4, "max_input_tokens": 512, "max_output_tokens": 8, "exact": False, "dtype": "float32"}
@@ -76,16 +78,45 @@ def test_what_shares_a_pass_shares_the_base_model_and_the_search():
 def test_an_answer_stays_where_nobody_collects_it(alice):
     generation = a_generation(alice)
     generation.save()
-    record_answer(generation=generation, answer=ANSWER)
+    record_answers([(generation, ANSWER)])
     generation.refresh_from_db()
     assert (generation.output, generation.retrieved_document_ids) == ("an answer", [3, 1])
     assert generation.finished_at is not None
 
 
+def test_answers_of_many_are_recorded_in_as_many_statements_as_one(alice, bob, django_assert_max_num_queries):
+    asked = [a_generation(one, family="rag", retriever="bm25") for one in (alice, bob, alice, bob)]
+    for generation in asked:
+        generation.save()
+    quoting = [
+        (one, replace(ANSWER, output=f"to {one.pk}", retrieved_document_ids=[one.profile_document_ids[0]]))
+        for one in asked
+    ]
+    with django_assert_max_num_queries(6):
+        record_answers([(one, replace(answer, retrieved_scores=[0.5])) for one, answer in quoting])
+    for generation in Generation.objects.all():
+        assert (generation.output, generation.prompt) == (f"to {generation.pk}", "the prompt")
+
+
+def test_a_prompt_goes_where_a_document_of_its_user_has_gone_and_stays_elsewhere(alice, bob):
+    his, hers = a_generation(bob, family="rag", retriever="bm25"), a_generation(alice, family="rag", retriever="bm25")
+    for generation in (his, hers):
+        generation.save()
+    gone = hers.profile_document_ids[0]
+    tweets_of(alice)[0].delete()
+    record_answers(
+        [
+            (hers, replace(ANSWER, retrieved_document_ids=[gone], retrieved_scores=[1.0])),
+            (his, replace(ANSWER, retrieved_document_ids=his.profile_document_ids[:1], retrieved_scores=[1.0])),
+        ]
+    )
+    assert [Generation.objects.get(pk=one.pk).prompt for one in (hers, his)] == ["", "the prompt"]
+
+
 def test_an_answer_is_handed_to_whoever_asked_and_the_row_goes(alice, gathered):
     generation = a_generation(alice, origin="gathering:12/345")
     generation.save()
-    record_answer(generation=generation, answer=ANSWER)
+    record_answers([(generation, ANSWER)])
     assert gathered == [("gathering:12/345", "an answer")]
     assert not Generation.objects.exists()
 
@@ -95,7 +126,7 @@ def test_a_finisher_that_leaves_the_answer_leaves_it_in_the_row(alice):
     try:
         generation = a_generation(alice, origin="looking:1")
         generation.save()
-        record_answer(generation=generation, answer=ANSWER)
+        record_answers([(generation, ANSWER)])
     finally:
         del finishers._finishers["looking"]
     assert Generation.objects.get().output == "an answer"

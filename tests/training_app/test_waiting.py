@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from tests.training_app.generations import ANSWERED, asked
 from training_app import waiting
-from training_app.generations import record_answer
+from training_app.generations import record_answers
 from training_app.models import Generation
 from training_app.waiting import stop_listening, wait_for
 
@@ -48,7 +48,7 @@ def once_heard():
 def answer(generation):
     def record():
         with transaction.atomic():
-            record_answer(generation=generation, answer=ANSWERED)
+            record_answers([(generation, ANSWERED)])
 
     return record
 

@@ -11,7 +11,7 @@ from tests.training_app.generations import ANSWERED, answered, asked, job_of
 from tests.webhooks import states, webhook
 from tests.whereabouts import traces
 from training_app.generation_sweep import conclude_forsaken
-from training_app.generations import conclude_all, record_answer
+from training_app.generations import conclude_all, record_answers
 from training_app.models import Generation
 from users_app.erasure import erase_end_user
 from users_app.models import WebhookDelivery
@@ -99,7 +99,7 @@ def test_one_that_ended_without_anybody_hearing_is_found_by_the_sweep_and_told_o
 def test_nothing_is_told_where_the_end_does_not_stand(endpoint, alice):
     generation = asked(alice)
     with transaction.atomic():
-        record_answer(generation=generation, answer=ANSWERED)
+        record_answers([(generation, ANSWERED)])
         assert states() == ["pending"]
         transaction.set_rollback(True)
     assert states() == []
@@ -107,9 +107,9 @@ def test_nothing_is_told_where_the_end_does_not_stand(endpoint, alice):
 
 def test_one_recorded_twice_is_told_of_once(endpoint, alice, receiver, deliver):
     generation = answered(alice)
-    record_answer(generation=generation, answer=ANSWERED)
+    record_answers([(generation, ANSWERED)])
     deliver()
-    record_answer(generation=generation, answer=ANSWERED)
+    record_answers([(generation, ANSWERED)])
     deliver()
     assert told(receiver) == [(generation.pk, "done")]
 
@@ -120,14 +120,14 @@ def test_one_that_is_answered_after_all_is_told_of_again(endpoint, alice, receiv
     conclude_all([generation.pk])
     deliver()
     retry(job_of(generation).pk)
-    record_answer(generation=Generation.objects.get(pk=generation.pk), answer=ANSWERED)
+    record_answers([(Generation.objects.get(pk=generation.pk), ANSWERED)])
     deliver()
     assert told(receiver) == [(generation.pk, "failed"), (generation.pk, "done")]
 
 
 def test_previews_and_what_runs_ask_for_are_nobodys_business(endpoint, alice, dev):
     generation = asked(alice, kind="preview")
-    record_answer(generation=generation, answer=ANSWERED)
+    record_answers([(generation, ANSWERED)])
     failed = asked(alice, kind="preview")
     fail(failed)
     conclude_all([failed.pk])
@@ -175,4 +175,4 @@ def test_recording_an_answer_costs_one_statement_more_where_nobody_listens(alice
     generation = Generation.objects.select_related("end_user__workspace").get(pk=generation.pk)
     # The state, its notice, and the look for endpoints.
     with django_assert_num_queries(3):
-        record_answer(generation=generation, answer=ANSWERED)
+        record_answers([(generation, ANSWERED)])

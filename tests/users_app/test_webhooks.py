@@ -163,7 +163,7 @@ class TestWhichJobs:
         job = enqueue(JobSpec(kind="import_dataset", workspace_id=workspace.pk))
         [taken] = claims.claim(kinds.get("import_dataset"))
         with transaction.atomic():
-            claims.finish(taken.id, taken.claim, result={}, done=None, total=None, message="")
+            claims.finish([claims.Mark(id=taken.id, claim=taken.claim, result={}, done=None, total=None, message="")])
             assert states() == ["pending"]
         deliver()
         assert [(one.json["data"]["id"], one.json["data"]["state"]) for one in receiver.received] == [(job.pk, "done")]

@@ -119,9 +119,9 @@ def test_an_answer_to_what_was_erased_meanwhile_is_not_kept(alice, answer, monke
     generation = ask(alice)
     finish = generating._finish
 
-    def erased_just_before(row, answered):
+    def erased_just_before(batch):
         Generation.objects.all().delete()
-        finish(row, answered)
+        finish(batch)
 
     monkeypatch.setattr(generating, "_finish", erased_just_before)
     answer()
@@ -163,6 +163,22 @@ def test_one_that_cannot_be_answered_spoils_no_other(alice, bob, answer):
     answer()
     assert job_of(bad).state == "failed"
     assert job_of(good).state == "done"
+
+
+def test_answers_that_cannot_be_recorded_together_are_recorded_one_by_one(alice, bob, adapters, answer, monkeypatch):
+    hers, his = ask(alice, adapter=adapters[alice]), ask(bob, adapter=adapters[bob])
+    real = generating.record_answers
+
+    def withdrawn_meanwhile(answers):
+        Adapter.objects.filter(pk=adapters[alice].pk).update(withdrawn_at="2026-01-01T00:00:00Z")
+        real(answers)
+
+    monkeypatch.setattr(generating, "record_answers", withdrawn_meanwhile)
+    answer()
+    assert job_of(hers).state == "failed"
+    assert Generation.objects.get(pk=hers.pk).output is None
+    assert job_of(his).state == "done"
+    assert Generation.objects.get(pk=his.pk).output is not None
 
 
 def test_another_users_document_is_never_read(alice, bob, answer):

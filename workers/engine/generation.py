@@ -104,14 +104,14 @@ class Generator:
     ) -> list[GeneratedText]:
         """Answer every row, in the rows' order; deterministic. What keeps an adapter from being had is raised."""
         texts: dict[int, GeneratedText] = {}
-        for answered in self.answers(
+        for batch in self.answers(
             rows,
             num_beams=num_beams,
             max_input_tokens=max_input_tokens,
             max_output_tokens=max_output_tokens,
             exact=exact,
         ):
-            texts[answered.row] = answered.result()
+            texts |= {answered.row: answered.result() for answered in batch}
         return [texts[row] for row in range(len(rows))]
 
     def answers(
@@ -122,8 +122,8 @@ class Generator:
         max_input_tokens: int,
         max_output_tokens: int,
         exact: bool,
-    ) -> Iterator[Answered]:
-        """Each row as soon as its batch is answered.
+    ) -> Iterator[list[Answered]]:
+        """The rows of each batch as soon as it is answered.
 
         Rows are sorted by length into batches of mixed users, and an adapter is asked for when its batch's turn comes.
         `exact` runs each row alone: its bytes then do not depend on what else was asked.
@@ -132,9 +132,7 @@ class Generator:
         with self.base.exclusive():
             self._cache.make_room(max((row.adapter.rank for row in rows if row.adapter is not None), default=1))
         for batch in [[row] for row in range(len(rows))] if exact else self._batches(rows, prompts):
-            yield from self._answer_batch(
-                batch, rows, prompts, num_beams=num_beams, max_output_tokens=max_output_tokens
-            )
+            yield self._answer_batch(batch, rows, prompts, num_beams=num_beams, max_output_tokens=max_output_tokens)
 
     def _answer_batch(
         self,

@@ -251,7 +251,7 @@ def test_an_adapter_that_cannot_be_had_fails_its_own_rows_only(base, people):
         GenerationRow("w3", Unavailable()),
     ]
     search = {"num_beams": 4, "max_input_tokens": 16, "max_output_tokens": 6, "exact": False}
-    answered = {one.row: one for one in Generator(base).answers(rows, **search)}
+    answered = {one.row: one for batch in Generator(base).answers(rows, **search) for one in batch}
     assert [answered[row].result() for row in (0, 2)] == generate(base, [rows[0], rows[2]], max_output_tokens=6)
     for row in (1, 3):
         with pytest.raises(LookupError, match="not there"):
@@ -274,7 +274,7 @@ def test_each_batch_is_answered_before_the_next_one_s_adapters_are_asked_for(bas
 
     rows = [GenerationRow("w1 w2 w3 w4", Watched("carol")), GenerationRow("w1", Watched("bob"))]
     search = {"num_beams": 2, "max_input_tokens": 16, "max_output_tokens": 2, "exact": False}
-    happened.extend(answered.row for answered in Generator(base, max_rows=1).answers(rows, **search))
+    happened.extend(answered.row for [answered] in Generator(base, max_rows=1).answers(rows, **search))
     assert happened == ["carol", 0, "bob", 1]
 
 
