@@ -4,6 +4,7 @@ A row is written by the worker that has loaded the model and so knows its revisi
 default one at its start, so that a fresh installation has it before its first client comes.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from common.api.problems import FieldError, Problem, invalid_input
+from common.compiled_queries import CompiledQuery
 from common.model_names import public_name, without_paths
 from jobs.models import Job
 from jobs.outcomes import failure_of_last
@@ -123,13 +125,19 @@ def _named(name: str) -> BaseModel | None:
     if "\0" in name:
         # PostgreSQL cannot even be asked for it.
         return None
-    by_name = models_named(name).first()
+    by_name: BaseModel | None = _newest_named(name).first()
     if by_name is not None:
         return by_name
     location, at, revision = name.rpartition("@")
     if not at or not location or len(revision) < _LEAST_REVISION:
         return None
     return models_named(location).filter(revision__startswith=revision).first()
+
+
+@lru_cache(maxsize=100)
+def _newest_named(name: str) -> CompiledQuery:
+    """For the few names that are asked for again and again."""
+    return CompiledQuery(lambda: models_named(name)[:1])
 
 
 def _location(name: str) -> str:

@@ -2,12 +2,26 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from django.db.models import CharField, Exists, F, Func, IntegerField, OuterRef, QuerySet, Value
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    BigIntegerField,
+    CharField,
+    Exists,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    QuerySet,
+    TextField,
+    Value,
+)
 from django.db.models.functions import Cast, Concat
 
+from common.compiled_queries import CompiledQuery
 from jobs.models import Job, State
-from training_app.generations import ORIGIN, asked_by_clients, generation_origin, jobs_of_generations
+from training_app.generations import ORIGIN, asked_by_clients, generation_origin
 from training_app.models import Adapter, BaseModel, Generation
 from users_app.models import Document, EndUser, ProfileEntry, Workspace
 
@@ -42,7 +56,12 @@ def newest_usable_adapter(
 
     Call it in the transaction that uses it: until its end nobody deletes the adapter.
     """
-    return (
+    found: Adapter | None = _NEWEST_USABLE.first(workspace.pk, end_user.pk, task, task_version, base_model.pk)
+    return found
+
+
+_NEWEST_USABLE: Final = CompiledQuery(
+    lambda workspace, end_user, task, task_version, base_model: (
         Adapter.objects.filter(
             end_user=end_user,
             end_user__workspace=workspace,
@@ -52,15 +71,27 @@ def newest_usable_adapter(
             withdrawn_at__isnull=True,
         )
         .select_for_update(of=("self",), no_key=True)
-        .order_by("-created_at", "-pk")
-        .first()
-    )
+        # As long as the profile that it was trained on.
+        .defer("document_ids", "document_digests", "loss_curve")
+        .order_by("-created_at", "-pk")[:1]
+    ),
+    EndUser._meta.get_field("workspace"),
+    Adapter._meta.get_field("end_user"),
+    Adapter._meta.get_field("task"),
+    Adapter._meta.get_field("task_version"),
+    Adapter._meta.get_field("base_model"),
+)
 
 
 def unended_generations(generation_ids: Collection[int]) -> set[int]:
     """Those of these generations that have not ended yet. Says nothing of whose they are: for waiting alone."""
-    asked = Generation.objects.filter(pk__in=generation_ids, state=Generation.State.ASKED)
-    return set(asked.values_list("pk", flat=True))
+    return set(_UNENDED(list(generation_ids)))
+
+
+_UNENDED: Final = CompiledQuery(
+    lambda ids: Generation.objects.filter(pk__any=ids, state=Generation.State.ASKED).values_list("pk", flat=True),
+    ArrayField(BigIntegerField()),
+)
 
 
 def generations_of(
@@ -103,14 +134,22 @@ def generation_by_id(
     *, workspace: Workspace, generation_id: int, kind: Generation.Kind = Generation.Kind.ANSWER
 ) -> Generation | None:
     """One that a client of `workspace` asked for; None where there is none of that number and kind."""
-    return generations_of(workspace=workspace, kind=kind).filter(pk=generation_id).first()
+    return generations_by_ids(workspace=workspace, generation_ids=[generation_id], kind=kind).get(generation_id)
 
 
 def generations_by_ids(
     *, workspace: Workspace, generation_ids: Collection[int], kind: Generation.Kind
 ) -> dict[int, Generation]:
     """Those of them that clients of `workspace` asked for, by number."""
-    return generations_of(workspace=workspace, kind=kind).in_bulk(list(generation_ids))
+    return {one.pk: one for one in _BY_IDS(workspace.pk, kind, list(generation_ids))}
+
+
+_BY_IDS: Final = CompiledQuery(
+    lambda workspace, kind, ids: generations_of(workspace=workspace, kind=kind).filter(pk__any=ids),
+    EndUser._meta.get_field("workspace"),
+    Generation._meta.get_field("kind"),
+    ArrayField(BigIntegerField()),
+)
 
 
 @dataclass(frozen=True)
@@ -133,13 +172,7 @@ def told_of(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[
     """By generation, what else there is to say. A few statements, however many they are."""
     generations = list(generations)
     origins = {generation_origin(one.pk): one.pk for one in generations}
-    jobs = {
-        origins[origin]: (pk, state)
-        for origin, pk, state in jobs_of_generations(origins)
-        .filter(workspace_id=workspace.pk)
-        .order_by("pk")
-        .values_list("origin", "pk", "state")
-    }
+    jobs = {origins[origin]: (pk, state) for origin, pk, state in _JOBS(workspace.pk, list(origins))}
     names = _client_ids(workspace, generations)
     told = {}
     for one in generations:
@@ -153,16 +186,40 @@ def told_of(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[
     return told
 
 
+_JOBS: Final = CompiledQuery(
+    # The second condition is the index's own, which PostgreSQL does not see in an array.
+    lambda workspace, origins: (
+        Job.objects.filter(workspace_id=workspace, origin__any=origins)
+        .exclude(origin="")
+        .order_by("pk")
+        .values_list("origin", "pk", "state")
+    ),
+    BigIntegerField(),
+    ArrayField(TextField()),
+)
+
+
 def _client_ids(workspace: Workspace, generations: Iterable[Generation]) -> dict[tuple[int, str, int], str]:
     """The client's id by (end user, task, document): the one under which it stands now, else stood last."""
     wanted = {(one.end_user_id, document_id) for one in generations for document_id in one.retrieved_document_ids or []}
     if not wanted:
         return {}
-    entries = ProfileEntry.objects.filter(
-        end_user__workspace=workspace,
-        end_user__in={end_user_id for end_user_id, _ in wanted},
-        document__in={document_id for _, document_id in wanted},
-    )
-    # Removed ones first, so that the one that stands has the last word.
-    rows = entries.order_by("removed_at", "position").values_list("end_user_id", "task", "document_id", "client_id")
+    end_users = {end_user_id for end_user_id, _ in wanted}
+    documents = {document_id for _, document_id in wanted}
+    rows = _ENTRIES(workspace.pk, list(end_users), list(documents))
     return {(end_user_id, task, document_id): client_id for end_user_id, task, document_id, client_id in rows}
+
+
+_ENTRIES: Final = CompiledQuery(
+    lambda workspace, end_users, documents: (
+        ProfileEntry.objects.filter(
+            end_user__workspace=workspace, end_user__pk__any=end_users, document__pk__any=documents
+        )
+        # Removed ones first, so that the one that stands has the last word.
+        .order_by("removed_at", "position")
+        .values_list("end_user_id", "task", "document_id", "client_id")
+    ),
+    EndUser._meta.get_field("workspace"),
+    ArrayField(BigIntegerField()),
+    ArrayField(BigIntegerField()),
+)

@@ -20,12 +20,22 @@ from django.db.models import BooleanField, Case, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from common.compiled_queries import CompiledQuery
 from users_app.audit import INSTALLATION, Actor, record
 from users_app.models import ApiKey, AuditEntry, Scope, Workspace
 
 _FORM: Final = re.compile(r"(lp_[0-9a-f]{12})_([A-Za-z0-9_-]{43})\Z")
 _LIVE: Final = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
 _NOTED: Final = Q(last_used_at__gt=Now() - timedelta(minutes=1))
+
+_LIVE_BY_PREFIX: Final = CompiledQuery(
+    lambda prefix: (
+        ApiKey.objects.filter(_LIVE, prefix=prefix)
+        .select_related("workspace")
+        .annotate(use_is_noted=Case(When(_NOTED, then=Value(True)), default=Value(False), output_field=BooleanField()))
+    ),
+    ApiKey._meta.get_field("prefix"),
+)
 
 
 class KeyRefused(ValueError):
@@ -105,14 +115,10 @@ def recognise(token: str) -> ApiKey | None:
     if form is None:
         return None
     prefix, secret = form.groups()
-    found = (
-        ApiKey.objects.filter(_LIVE, prefix=prefix)
-        .select_related("workspace")
-        .annotate(use_is_noted=Case(When(_NOTED, then=Value(True)), default=Value(False), output_field=BooleanField()))
-        .first()
-    )
+    found = _LIVE_BY_PREFIX.first(prefix)
     if found is None or not hmac.compare_digest(bytes(found.secret_digest), _digest(secret)):
         return None
+    assert isinstance(found, ApiKey)
     if not found.use_is_noted:
         # Of several requests in one moment, one writes.
         ApiKey.objects.filter(~_NOTED, pk=found.pk).update(last_used_at=Now())

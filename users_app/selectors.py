@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 
-from django.db.models import Count, Max, QuerySet
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BigIntegerField, Count, Max, QuerySet
 
+from common.compiled_queries import CompiledQuery
 from users_app.models import AuditEntry, Document, EndUser, ErasureReceipt, Membership, ProfileEntry, Workspace
 
 
@@ -55,7 +58,17 @@ def end_user_by_id(*, workspace: Workspace, end_user_id: int | None) -> EndUser 
 
 def end_user_by_external_id(*, workspace: Workspace, external_id: str) -> EndUser | None:
     """Return the end user of `workspace` whom the client calls so, None where there is none."""
-    return end_users(workspace=workspace).filter(external_id=external_id).first()
+    found: EndUser | None = _END_USER_NAMED.first(workspace.pk, external_id)
+    if found is not None:
+        found.workspace = workspace
+    return found
+
+
+_END_USER_NAMED: Final = CompiledQuery(
+    lambda workspace, external_id: EndUser.objects.filter(workspace=workspace, external_id=external_id),
+    EndUser._meta.get_field("workspace"),
+    EndUser._meta.get_field("external_id"),
+)
 
 
 def erasures_so_far() -> tuple[int | None, int]:
@@ -105,9 +118,20 @@ def lock_end_users(*, workspace: Workspace, end_user_ids: Collection[int]) -> No
     Whoever locks end users locks them before anything of theirs, by their ids in order, so that none waits for another
     in a circle. Raises `EndUser.DoesNotExist` where one is gone, or of another workspace.
     """
-    held = EndUser.objects.select_for_update(no_key=True).filter(workspace=workspace, pk__in=end_user_ids)
-    if len(held.order_by("pk").values_list("pk", flat=True)) != len(set(end_user_ids)):
+    if len(_LOCKED_END_USERS(workspace.pk, list(set(end_user_ids)))) != len(set(end_user_ids)):
         raise EndUser.DoesNotExist
+
+
+_LOCKED_END_USERS: Final = CompiledQuery(
+    lambda workspace, ids: (
+        EndUser.objects.select_for_update(no_key=True)
+        .filter(workspace=workspace, pk__any=ids)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    ),
+    EndUser._meta.get_field("workspace"),
+    ArrayField(BigIntegerField()),
+)
 
 
 def document_counts(*, workspace: Workspace, end_user: EndUser) -> dict[str, int]:
@@ -123,8 +147,21 @@ def profile_entries(*, workspace: Workspace, end_user: EndUser) -> QuerySet[Prof
 
 def profile_document_ids(*, workspace: Workspace, end_user: EndUser, task: str) -> list[int]:
     """The live profile as ids of documents, in its order, repetitions included."""
-    entries = profile_entries(workspace=workspace, end_user=end_user).filter(task=task)
-    return list(entries.order_by("position").values_list("document_id", flat=True))
+    return _PROFILE_DOCUMENT_IDS(workspace.pk, end_user.pk, task)
+
+
+_PROFILE_DOCUMENT_IDS: Final = CompiledQuery(
+    lambda workspace, end_user, task: (
+        ProfileEntry.objects.filter(
+            end_user=end_user, end_user__workspace=workspace, task=task, removed_at__isnull=True
+        )
+        .order_by("position")
+        .values_list("document_id", flat=True)
+    ),
+    EndUser._meta.get_field("workspace"),
+    ProfileEntry._meta.get_field("end_user"),
+    ProfileEntry._meta.get_field("task"),
+)
 
 
 def visible_documents(*, workspace: Workspace, end_user: EndUser, task: str) -> list[Document]:
@@ -141,8 +178,19 @@ def snapshot_documents(
     Raises `UnknownDocuments` where an id is not a document of this end user and task: a snapshot never reaches
     through the wall.
     """
-    found = documents_of(workspace=workspace, end_user=end_user, task=task).in_bulk(list(set(document_ids)))
+    found = {one.pk: one for one in _DOCUMENTS(workspace.pk, end_user.pk, task, list(set(document_ids)))}
     try:
         return [found[document_id] for document_id in document_ids]
     except KeyError as missing:
         raise UnknownDocuments(f"Document {missing} is not one of end user {end_user.pk} for {task}.") from None
+
+
+_DOCUMENTS: Final = CompiledQuery(
+    lambda workspace, end_user, task, ids: Document.objects.filter(
+        end_user=end_user, end_user__workspace=workspace, task=task, pk__any=ids
+    ),
+    EndUser._meta.get_field("workspace"),
+    Document._meta.get_field("end_user"),
+    Document._meta.get_field("task"),
+    ArrayField(BigIntegerField()),
+)

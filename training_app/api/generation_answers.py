@@ -1,7 +1,7 @@
 """How a generation, a preview and what became of them are told to clients."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rest_framework import serializers
 
@@ -121,6 +121,11 @@ class GenerationsOut(serializers.Serializer):
     )
 
 
+# They render every answer: a serializer keeps nothing of what it renders, and takes long to make.
+_PREVIEW: Final = PreviewOut()
+_GENERATION: Final = GenerationOut()
+
+
 def rendered(
     generations: Iterable[Generation], *, workspace: Workspace, include: Collection[str] = ()
 ) -> list[dict[str, Any]]:
@@ -133,7 +138,7 @@ def rendered(
 def rendered_preview(preview: Generation, *, workspace: Workspace) -> dict[str, Any]:
     """The preview as `PreviewOut` describes it."""
     told = told_of(workspace=workspace, generations=[preview])[preview.pk]
-    return PreviewOut(_common(preview, told) | {"prompt": preview.prompt}).data
+    return _PREVIEW.to_representation(_common(preview, told) | {"prompt": preview.prompt})
 
 
 def _generation(generation: Generation, told: Told, include: Collection[str]) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def _generation(generation: Generation, told: Told, include: Collection[str]) ->
         "prompt": generation.prompt,
         "input": generation.input,
     }
-    told_values = GenerationOut(values).data
+    told_values = _GENERATION.to_representation(values)
     return {name: value for name, value in told_values.items() if name not in INCLUDABLE or name in include}
 
 
