@@ -98,7 +98,8 @@ def record_answers(answers: Sequence[tuple[Generation, Answer]]) -> None:
     """
     _refuse_withdrawn({generation.adapter_id for generation, _ in answers if generation.adapter_id is not None})
     quotable = _quotable(answers)
-    staying, handed_over = [], []
+    staying: list[Generation] = []
+    handed_over: list[Generation] = []
     for generation, answer in answers:
         generation.prompt = answer.prompt if generation.pk in quotable else ""
         generation.output = answer.output

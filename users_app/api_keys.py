@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -115,14 +115,14 @@ def recognise(token: str) -> ApiKey | None:
     if form is None:
         return None
     prefix, secret = form.groups()
-    found = _LIVE_BY_PREFIX.first(prefix)
+    found: Any = _LIVE_BY_PREFIX.first(prefix)
     if found is None or not hmac.compare_digest(bytes(found.secret_digest), _digest(secret)):
         return None
-    assert isinstance(found, ApiKey)
     if not found.use_is_noted:
         # Of several requests in one moment, one writes.
         ApiKey.objects.filter(~_NOTED, pk=found.pk).update(last_used_at=Now())
-    return found
+    key: ApiKey = found
+    return key
 
 
 def _digest(secret: str) -> bytes:

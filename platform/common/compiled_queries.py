@@ -16,16 +16,16 @@ from django.db.models import Field, Lookup, QuerySet, Value
 
 
 @Field.register_lookup
-class EqualsAny(Lookup):  # type: ignore[type-arg]  # no generic as the program runs
+class EqualsAny(Lookup):
     """`name__any=array`: what stands in an array of any length, which a list of `name__in` cannot be."""
 
     lookup_name = "any"
     prepare_rhs = False
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
         right, right_params = self.process_rhs(compiler, connection)
-        return f"{left} = ANY({right})", [*left_params, *right_params]
+        return f"{left} = ANY({right})", (*left_params, *right_params)
 
 
 class CompiledQuery:
@@ -96,5 +96,5 @@ class _Parameter(Value):
     def __init__(self, place: _Place, field: Field[Any, Any]) -> None:
         super().__init__(place, output_field=field)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return "%s", [self.value]
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (self.value,)

@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import islice
 from typing import Any, ClassVar, cast
 
@@ -188,7 +187,9 @@ class WorkspaceView(APIView):
         )
 
 
-@cache
+_readers: dict[type[BaseSerializer], BaseSerializer] = {}
+
+
 def _reader(serializer: type[BaseSerializer]) -> BaseSerializer:
     """One that reads every request: a serializer keeps nothing of what it reads, and takes long to make."""
-    return serializer()
+    return _readers.get(serializer) or _readers.setdefault(serializer, serializer())

@@ -292,6 +292,13 @@ def test_what_lies_beyond_the_input_limit_changes_nothing(base):
     assert one.text == other.text
 
 
+@pytest.mark.parametrize(("rows", "sizes"), [(3, [3]), (4, [4]), (5, [3, 2]), (9, [3, 3, 3]), (10, [4, 4, 2])])
+def test_batches_are_of_like_size(base, rows, sizes):
+    search = {"num_beams": 1, "max_input_tokens": 16, "max_output_tokens": 2, "exact": False}
+    batches = Generator(base, max_rows=4).answers([GenerationRow("w1")] * rows, **search)
+    assert [len(batch) for batch in batches] == sizes
+
+
 def test_batches_hold_no_more_tokens_than_allowed(base):
     rows = [GenerationRow(prompt) for prompt in prompts(13, count=20)]
     generous = Generator(base).generate(rows, max_output_tokens=4)
