@@ -6,7 +6,9 @@ class EvalAppConfig(AppConfig):
     verbose_name = "Evaluation"
 
     def ready(self) -> None:
+        from common import navigation
         from eval_app import experiments, import_requests, import_sweeps, runs
+        from eval_app.destinations import DESTINATIONS
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
         from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
@@ -28,3 +30,5 @@ class EvalAppConfig(AppConfig):
         sweeps.register(import_sweeps.sweep_uploads)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
+        for destination in DESTINATIONS:
+            navigation.register(destination)

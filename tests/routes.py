@@ -22,6 +22,9 @@ _CLIENTS_NAMES = {
     "document_id": ("users_app.ProfileEntry", "client_id"),
     "key": ("users_app.WorkspaceTask", "key"),
     "version": ("users_app.WorkspaceTask", "version"),
+    "workspace": ("users_app.Workspace", "slug"),
+    "task": ("eval_app.ExperimentRun", "task"),
+    "method": ("eval_app.ExperimentRun", "method"),
 }
 # Numbers that are not called as their model is: the model, and which of its rows are meant.
 _ALSO_CALLED: dict[str, tuple[str, dict[str, Any]]] = {

@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import BigIntegerField, Count, Max, QuerySet
 
@@ -194,3 +196,11 @@ _DOCUMENTS: Final = CompiledQuery(
     Document._meta.get_field("task"),
     ArrayField(BigIntegerField()),
 )
+
+
+def workspaces_of_staff(*, user: AbstractBaseUser | AnonymousUser) -> QuerySet[Workspace]:
+    """The workspaces that a person may see: those of which they are members; all of them for a superuser."""
+    workspaces = Workspace.objects.order_by("slug")
+    if getattr(user, "is_superuser", False):
+        return workspaces
+    return workspaces.filter(memberships__user=user.pk)

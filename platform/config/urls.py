@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.generic import RedirectView
 
 from common.api.documentation import documentation, openapi_json
 
@@ -15,7 +14,9 @@ _API: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", include("users_app.views.urls")),
+    path("w/<slug:workspace>/", include("training_app.views.urls")),
+    path("w/<slug:workspace>/", include("eval_app.views.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include(_API)),
     path("v1/", include("training_app.api.openai_shaped.urls")),

@@ -1,5 +1,7 @@
 """What the web process serves, and how it is locked down."""
 
+from importlib.util import find_spec
+
 from config.settings.environment import VAR_DIR, env
 from config.settings.secret import secret_key
 
@@ -23,6 +25,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -56,6 +59,9 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
+# The plots' library comes with its wheel, whose Python part is not needed for it.
+_plotly_folders = getattr(find_spec("plotly"), "submodule_search_locations", [])
+STATICFILES_DIRS = [("plotly", f"{folder}/package_data") for folder in _plotly_folders]
 # Where `collectstatic` puts them, if it is used: by default they are served from the apps' own folders.
 STATIC_ROOT: str | None = env.str("STATIC_ROOT", default=None)
 WHITENOISE_USE_FINDERS = True

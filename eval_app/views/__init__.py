@@ -1,0 +1,1 @@
+"""Pages for people: members of a workspace's staff, by their session."""

@@ -1,0 +1,23 @@
+"""The experiments of a workspace."""
+
+from typing import Any
+
+from common.page_lists import page_of_list
+from eval_app.models import Experiment
+from eval_app.workspace_selectors import experiments_of
+from users_app.views.base import WorkspacePage
+
+
+class ExperimentsPage(WorkspacePage):
+    """All of them, the newest first; of one state where the query string says so."""
+
+    template_name = "eval_app/experiments.html"
+    title = "Experiments"
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        state = self.request.GET.get("state", "")
+        experiments = experiments_of(workspace=self.workspace).select_related("dataset").defer("report")
+        if state in Experiment.State.values:
+            experiments = experiments.filter(state=state)
+        page = page_of_list(experiments, query=self.request.GET)
+        return super().get_context_data(page=page, states=Experiment.State.values, state=state, **context)

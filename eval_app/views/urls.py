@@ -1,0 +1,9 @@
+"""Addresses of the pages of this app, each under its workspace's."""
+
+from django.urls import URLPattern, path
+
+from eval_app.views.experiments import ExperimentsPage
+
+urlpatterns: list[URLPattern] = [
+    path("experiments/", ExperimentsPage.as_view(), name="experiments"),
+]

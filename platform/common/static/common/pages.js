@@ -1,0 +1,31 @@
+// What all pages share: the theme's switch, and errors of requests that htmx makes.
+(() => {
+  const root = document.documentElement;
+  const isDark = () =>
+    root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+
+  document.addEventListener("click", (event) => {
+    if (!(event.target instanceof Element) || !event.target.closest("[data-theme-switch]")) return;
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* It holds for this page then. */ }
+    document.dispatchEvent(new CustomEvent("theme"));
+  });
+
+  const say = (text) => {
+    const main = document.querySelector("main");
+    const old = main?.querySelector("[data-request-error]");
+    if (old) { old.textContent = text; return; }
+    const message = document.createElement("p");
+    message.className = "message error";
+    message.dataset.requestError = "";
+    message.setAttribute("role", "alert");
+    message.textContent = text;
+    main?.prepend(message);
+  };
+  document.addEventListener("htmx:sendError", () => say("The server cannot be reached. This page goes on trying."));
+  document.addEventListener("htmx:responseError", () => say("That did not work. Load the page again."));
+  document.addEventListener("htmx:afterOnLoad", () => document.querySelector("[data-request-error]")?.remove());
+
+  // Plots follow the theme: a page's own script draws them at this event too.
+  window.lamppost = { isDark };
+})();
