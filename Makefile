@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all serve lint bench gpu-smoke small-models down clean FORCE
+.PHONY: help install demo test test-all serve lint bench gpu-smoke small-models screenshots down clean FORCE
 
 help:
 	@echo "make demo          install, and run the main job from an empty database to the table that compares methods"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench         the benchmarks; writes var/bench.json"
 	@echo "make gpu-smoke     one small job through the queue on a GPU (DEVICE=cpu: the same without one)"
 	@echo "make small-models  rebuild the small models of the repository from their recipe"
+	@echo "make screenshots   pictures of every page (light, dark, phone) in var/screenshots; needs Debian's chromium"
 	@echo "make down          stop the embedded servers; their data stays in var/"
 	@echo "make clean         stop them and remove var/ and .venv"
 
@@ -34,7 +35,7 @@ test: install
 	$(PY) -m pytest -n 2
 
 test-all: install
-	$(PY) -m pytest -n 2 -m ""
+	$(PY) -m pytest -n 2 --dist loadgroup -m ""
 
 serve: install
 	@exec $(PY) manage.py serve
@@ -58,6 +59,9 @@ gpu-smoke: install
 
 small-models: install
 	$(PY) -m workers.small_models
+
+screenshots: install
+	$(PY) -m tests.browser.screenshots
 
 down:
 	@if $(PY) -c 'import django, embedded' 2>/dev/null; then $(PY) manage.py stack down; fi
