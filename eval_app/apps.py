@@ -24,10 +24,10 @@ class EvalAppConfig(AppConfig):
         origins.register(experiments.ORIGIN, experiments.step_ended)
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
         sweeps.register(experiments.advance_stalled)
-        sweeps.register(import_requests.sweep_sources)
+        sweeps.register(import_requests.sweep_sources, every_seconds=600)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)
         webhook_events.register(OF_EXPERIMENTS)
-        sweeps.register(import_sweeps.sweep_uploads)
+        sweeps.register(import_sweeps.sweep_uploads, every_seconds=600)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         for destination in DESTINATIONS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
@@ -43,10 +42,8 @@ OUTPUTS: Final = "outputs.json"
 TRUTH: Final = "truth.json"
 _OBJECTS: Final = {"questions": QUESTIONS, "outputs": OUTPUTS, "truth": TRUTH}
 
-_SWEEP_EVERY_SECONDS: Final = 600.0
 _UPLOAD_AT_MOST: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-_last_sweep = 0.0
 
 
 class ImportRefused(ValueError):
@@ -290,11 +287,7 @@ def import_ended(origin: str) -> None:
 
 
 def sweep_sources() -> None:
-    """Delete what `import_ended` missed because its process died; looks into the store every ten minutes at most."""
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _SWEEP_EVERY_SECONDS and _last_sweep:
-        return
-    _last_sweep = time.monotonic()
+    """Delete what `import_ended` missed because its process died: a sweep."""
     try:
         stored: dict[str, datetime] = {}
         for info in get_store().list(f"{PASSING}/"):

@@ -1,7 +1,6 @@
 """What imports leave in the object store where nobody was there to clear it away."""
 
 import logging
-import time
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,21 +14,15 @@ from jobs.outcomes import unfinished_origins
 
 logger = logging.getLogger(__name__)
 
-_EVERY_SECONDS: Final = 600.0
 # Kept files come before the split that they belong to is committed.
 _KEPT_FOR: Final = timedelta(days=1)
-_last_sweep = -_EVERY_SECONDS
 
 
 def sweep_uploads() -> None:
     """Delete uploads that expired or were imported, stray objects, and kept files of no split.
 
-    A sweep: it looks every ten minutes, and between its times does nothing.
+    A sweep.
     """
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _EVERY_SECONDS:
-        return
-    _last_sweep = time.monotonic()
     try:
         _end_imports()
         delete_expired()

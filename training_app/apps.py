@@ -9,21 +9,22 @@ class TrainingAppConfig(AppConfig):
         from jobs import kinds, origins, sweeps
         from training_app.erasing import ERASER
         from training_app.exports import EXPORTER
-        from training_app.generation_sweep import sweep_generations
+        from training_app.generation_sweep import conclude_forsaken, forget_old_generations
         from training_app.generations import ORIGIN, conclude
         from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, TRAIN_ADAPTER
-        from training_app.object_sweep import sweep_objects
+        from training_app.object_sweep import EVERY_SECONDS, sweep_objects
         from training_app.webhook_events import OF_GENERATIONS
         from users_app import erasers, exporting, webhook_events
 
         kinds.register(TRAIN_ADAPTER)
         kinds.register(GENERATE)
         kinds.register(RECORD_DEFAULT_MODELS)
-        sweeps.register(sweep_objects)
+        sweeps.register(sweep_objects, every_seconds=EVERY_SECONDS)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         origins.register_for_many(ORIGIN, conclude)
-        sweeps.register(sweep_generations)
+        sweeps.register(conclude_forsaken)
+        sweeps.register(forget_old_generations, every_seconds=60)
         webhook_events.register(OF_GENERATIONS)
         # An evaluation run's trainings are steps of an experiment, thousands of them.
         webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run"])

@@ -1,6 +1,5 @@
 """What beat's sweep does for generations that clients asked for: ends those whose jobs are over, forgets old ones."""
 
-import time
 from datetime import timedelta
 from typing import Final
 
@@ -12,19 +11,8 @@ from jobs.models import UNFINISHED, Job
 from training_app.generations import ORIGIN, asked_by_clients, conclude_all
 from training_app.models import Generation
 
-_FORGET_EVERY_SECONDS: Final = 60.0
 _CHUNK: Final = 1_000
 _CHUNKS_AT_ONCE: Final = 20
-_last_forgetting = -_FORGET_EVERY_SECONDS
-
-
-def sweep_generations() -> None:
-    """End what lost its job without anybody hearing of it; once a minute, delete what is past its retention."""
-    global _last_forgetting
-    conclude_forsaken()
-    if time.monotonic() - _last_forgetting >= _FORGET_EVERY_SECONDS:
-        _last_forgetting = time.monotonic()
-        forget_old_generations()
 
 
 def conclude_forsaken() -> int:

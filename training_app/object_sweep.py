@@ -33,25 +33,20 @@ from users_app.selectors import end_user_by_id, workspace_by_id
 
 logger = logging.getLogger(__name__)
 
-_EVERY_SECONDS: Final = 60
+EVERY_SECONDS: Final = 60
 # Adapters are looked through a slice at a time, by the first byte of their identity: all of them in some four hours.
 _SLICES: Final = 256
 # From upload to record takes seconds.
 _UNRECORDED_AT_MOST: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-_last_sweep = 0.0
 _under_way = threading.Lock()
 
 
 def sweep_objects() -> None:
-    """Begin a sweep of the object store, once a minute at most.
+    """Begin a sweep of the object store.
 
     In a thread of its own: a store that does not answer must not keep beat from looking after leases and bells.
     """
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _EVERY_SECONDS and _last_sweep:
-        return
-    _last_sweep = time.monotonic()
     if _under_way.acquire(blocking=False):
         threading.Thread(target=_sweep_in_thread, name="object-sweep", daemon=True).start()
 
@@ -68,7 +63,7 @@ def sweep_now() -> None:
     """Delete unwanted checkpoints, and a slice of the unrecorded adapters."""
     try:
         sweep_checkpoints()
-        sweep_adapters(number=int(time.time() // _EVERY_SECONDS) % _SLICES)
+        sweep_adapters(number=int(time.time() // EVERY_SECONDS) % _SLICES)
     except ObjectStoreError as error:
         logger.warning("checkpoints and adapters were not swept: %s", type(error).__name__)
     except Exception as error:  # noqa: BLE001 - the next sweep tries again

@@ -8,7 +8,6 @@ and numbers of the installation's own.
 import os
 import pwd
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,10 +24,8 @@ from users_app.models import ApiKey, AuditEntry, EndUser, Workspace
 _NAME_LENGTH: Final = 150
 # A client's own words for a request may say whom it is about.
 _SAYS_NOTHING: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\Z", re.IGNORECASE)
-_EVERY_SECONDS: Final = 3600.0
 _CHUNK: Final = 1_000
 _CHUNKS_AT_ONCE: Final = 20
-_last_sweep = -_EVERY_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +92,7 @@ def record(
 
 
 def sweep_audit() -> None:
-    """Forget what is past its retention, once an hour at most."""
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _EVERY_SECONDS:
-        return
-    _last_sweep = time.monotonic()
+    """Forget what is past its retention: a sweep."""
     forget_old_entries()
 
 

@@ -3,7 +3,6 @@
 An erasure deletes them itself as a rule. They are left where the store was away, or its process died in between.
 """
 
-import time
 from datetime import timedelta
 from typing import Final
 
@@ -13,19 +12,13 @@ from jobs.services import JobSpec, enqueue_many
 from users_app.kinds import FINISH_ERASURE
 from users_app.models import ErasureReceipt
 
-_EVERY_SECONDS: Final = 60.0
 # Before that whoever erases may be at it.
 _LEFT_AFTER: Final = timedelta(seconds=60)
 _AT_ONCE: Final = 100
-_last_sweep = -_EVERY_SECONDS
 
 
 def sweep_erasures() -> None:
-    """Ask for a job for each erasure that was left unfinished, once a minute at most."""
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _EVERY_SECONDS:
-        return
-    _last_sweep = time.monotonic()
+    """Ask for a job for each erasure that was left unfinished."""
     left = ErasureReceipt.objects.filter(finished_at__isnull=True, requested_at__lt=Now() - _LEFT_AFTER)
     enqueue_many(
         JobSpec(

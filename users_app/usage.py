@@ -1,6 +1,5 @@
 """How much a workspace has: the sums of what triggers have counted (`users_app.models.Usage`)."""
 
-import time
 from collections.abc import Collection
 from datetime import UTC
 from typing import Final
@@ -13,11 +12,9 @@ from users_app.models import Quota, Usage, Workspace
 
 DAYS_KEPT: Final = 31
 """How long what is counted by the day is kept."""
-_EVERY_SECONDS: Final = 10.0
 _CHUNK: Final = 10_000
 _CHUNKS_AT_ONCE: Final = 20
 _TODAY: Final = TruncDate(Now(), tzinfo=UTC)
-_last_sweep = -_EVERY_SECONDS
 
 # Whoever reads sees the rows or their sum, as it is one statement. Rows that somebody else puts together are left to
 # them. Whole groups come first, so that each time there are fewer rows.
@@ -49,11 +46,7 @@ def used(*, workspace: Workspace, quotas: Collection[Quota]) -> dict[Quota, int]
 
 
 def sweep_usage() -> None:
-    """Put rows together, and forget days long past, every ten seconds at most."""
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _EVERY_SECONDS:
-        return
-    _last_sweep = time.monotonic()
+    """Put rows together, and forget days long past: a sweep."""
     compact_usage()
 
 

@@ -1,6 +1,5 @@
 """What beat's sweep does for webhooks: finds deliveries whose job got lost, gives up what nobody can use, forgets."""
 
-import time
 from datetime import timedelta
 from typing import Final
 
@@ -14,22 +13,16 @@ from jobs.services import enqueue_many
 from users_app.models import WebhookDelivery, WebhookEndpoint
 from users_app.webhook_recording import delivery_job
 
-_EVERY_SECONDS: Final = 60.0
 # Before that its job may just be made, or at it.
 _LOST_AFTER: Final = timedelta(seconds=60)
 # What could not even be tried for so long, behind an endpoint that is silent, is news no more.
 _GIVEN_UP_AFTER: Final = timedelta(days=2)
 _CHUNK: Final = 1_000
 _CHUNKS_AT_ONCE: Final = 20
-_last_sweep = -_EVERY_SECONDS
 
 
 def sweep_webhooks() -> None:
-    """All of it, once a minute at most."""
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _EVERY_SECONDS:
-        return
-    _last_sweep = time.monotonic()
+    """All of it."""
     ask_for_lost_jobs()
     give_up_old_deliveries()
     disable_overwhelmed()

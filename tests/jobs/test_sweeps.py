@@ -47,7 +47,7 @@ def test_two_sweeps_at_once_are_one(kind_of):
     try:
         ran = in_threads(3, lambda _: services.sweep().ran)
     finally:
-        sweeps._sweeps.remove(slowly)
+        del sweeps._every[slowly]
     assert sorted(ran) == [False, False, True]
 
 
@@ -63,10 +63,23 @@ def test_a_registered_sweep_that_fails_does_not_keep_the_others(caplog):
     try:
         services.sweep()
     finally:
-        sweeps._sweeps.remove(bad)
-        sweeps._sweeps.remove(good)
+        del sweeps._every[bad], sweeps._every[good]
     assert ran == [True]
     assert "alice" not in caplog.text
+
+
+def test_a_registered_sweep_runs_as_often_as_it_said(monkeypatch):
+    ran = []
+    often, seldom = (lambda: ran.append("often")), (lambda: ran.append("seldom"))
+    monkeypatch.setattr(sweeps, "_every", {})
+    monkeypatch.setattr(sweeps, "_due_at", {})
+    sweeps.register(often)
+    sweeps.register(seldom, every_seconds=60)
+    now = time.monotonic()
+    for seconds in (0, 59, 61):
+        monkeypatch.setattr(sweeps.time, "monotonic", lambda seconds=seconds: now + seconds)
+        sweeps.run_all()
+    assert ran == ["often", "seldom", "often", "often", "seldom"]
 
 
 def test_the_origin_hears_of_a_job_that_failed_with_its_worker(kind_of, monkeypatch):

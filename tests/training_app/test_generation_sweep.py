@@ -3,12 +3,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from jobs import sweeps
 from jobs.models import Job
 from jobs.services import cancel, sweep
 from tests.training_app.generations import answered, asked, job_of
-from training_app import generation_sweep
 from training_app.feedback import give_feedback
-from training_app.generation_sweep import conclude_forsaken, forget_old_generations, sweep_generations
+from training_app.generation_sweep import conclude_forsaken, forget_old_generations
 from training_app.models import Generation
 
 
@@ -73,8 +73,8 @@ def long_ago(*generations):
 def test_the_sweep_deletes_them_and_previews_with_them(alice, monkeypatch):
     answer, preview = answered(alice), asked(alice, kind="preview")
     long_ago(answer, preview)
-    monkeypatch.setattr(generation_sweep, "_last_forgetting", -1e9)
-    sweep_generations()
+    monkeypatch.setattr(sweeps, "_due_at", {})
+    sweep()
     assert not Generation.objects.exists()
 
 

@@ -118,13 +118,12 @@ class TestAdapters:
         assert len(keys()) == 2
 
 
-def test_beats_sweep_looks_once_a_minute(db, monkeypatch):
+def test_beats_sweep_looks_after_both(db, monkeypatch):
     looked = []
-    monkeypatch.setattr(object_sweep, "_last_sweep", 0.0)
     monkeypatch.setattr(object_sweep, "sweep_checkpoints", lambda: looked.append("checkpoints"))
     monkeypatch.setattr(object_sweep, "sweep_adapters", lambda *, number: looked.append("adapters"))
-    assert sweep_objects in sweeps._sweeps
-    sweep_objects(), sweep_objects()
+    assert sweep_objects in sweeps._every
+    sweep_objects()
     with object_sweep._under_way:  # held until the sweep's thread has ended
         assert looked == ["checkpoints", "adapters"]
 
@@ -144,7 +143,6 @@ def test_a_store_that_does_not_answer_keeps_nobody_waiting(db, monkeypatch):
     looks = []
     monkeypatch.setattr(object_sweep, "sweep_now", lambda: looks.append(answered.wait(10)))
     for _ in range(2):  # the second finds the first still at it
-        monkeypatch.setattr(object_sweep, "_last_sweep", 0.0)
         sweep_objects()
     answered.set()
     with object_sweep._under_way:

@@ -223,7 +223,6 @@ class TestFiles:
         assert list(get_store().list(adapter.object_prefix))
 
         ErasureReceipt.objects.update(requested_at="2020-01-01T00:00:00Z")
-        monkeypatch.setattr(erasure_sweep, "_last_sweep", -1e9)
         erasure_sweep.sweep_erasures()
         run_waiting(["finish_erasure"])
         receipt.refresh_from_db()

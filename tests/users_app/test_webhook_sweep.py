@@ -8,6 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from jobs import sweeps
 from jobs.models import Job
 from jobs.services import sweep
 from tests.webhooks import states, webhook
@@ -26,7 +27,7 @@ def endpoint(workspace, receiver):
 
 @pytest.fixture
 def due(monkeypatch):
-    monkeypatch.setattr(webhook_sweep, "_last_sweep", -1e9)
+    monkeypatch.setattr(sweeps, "_due_at", {})
 
 
 def ago(**told):
@@ -127,14 +128,6 @@ def test_a_disabled_endpoint_stays(endpoint):
     change_webhook(endpoint=endpoint, changes={"enabled": False})
     assert webhook_sweep.delete_removed() == 0
     assert WebhookEndpoint.objects.count() == 1
-
-
-def test_it_comes_once_a_minute(endpoint, due, monkeypatch):
-    calls = []
-    monkeypatch.setattr(webhook_sweep, "ask_for_lost_jobs", lambda: calls.append(1))
-    webhook_sweep.sweep_webhooks()
-    webhook_sweep.sweep_webhooks()
-    assert calls == [1]
 
 
 @pytest.mark.django_db(transaction=True)

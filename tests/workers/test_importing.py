@@ -190,10 +190,8 @@ def test_a_cancelled_import_leaves_nothing_behind(requested, held_up):
 
 def test_what_an_upload_left_that_never_became_a_job_is_swept_after_a_day(monkeypatch):
     get_store().put_bytes("imports/lost/questions.json", b"[]")
-    monkeypatch.setattr(import_requests, "_last_sweep", 0.0)
     sweep_sources()
     assert sources("imports/") == ["questions.json"]
-    monkeypatch.setattr(import_requests, "_last_sweep", 0.0)
     monkeypatch.setattr(import_requests, "_UPLOAD_AT_MOST", timedelta(0))
     sweep_sources()
     assert sources("imports/") == []

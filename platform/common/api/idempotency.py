@@ -7,7 +7,6 @@ failed, takes its place. Nothing is leased and nobody polls.
 
 import hashlib
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -21,8 +20,6 @@ HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _CHUNK: Final = 5_000
-_SWEEP_EVERY_SECONDS: Final = 600.0
-_last_sweep = -_SWEEP_EVERY_SECONDS
 
 _INSERT: Final = """
     INSERT INTO common_idempotencyrecord (workspace_id, key, fingerprint, resource, end_user_id)
@@ -92,14 +89,7 @@ def _insert(workspace_id: int, key: str, fingerprint: bytes, end_user_id: int | 
 
 
 def forget_old_records() -> int:
-    """Delete the records past `IDEMPOTENCY_RETENTION_HOURS`, in short transactions; how many. Runs every ten minutes.
-
-    A sweep: between its times it does nothing.
-    """
-    global _last_sweep
-    if time.monotonic() - _last_sweep < _SWEEP_EVERY_SECONDS:
-        return 0
-    _last_sweep = time.monotonic()
+    """Delete the records past `IDEMPOTENCY_RETENTION_HOURS`, in short transactions; how many. A sweep."""
     return delete_records(older_than_hours=settings.IDEMPOTENCY_RETENTION_HOURS)
 
 

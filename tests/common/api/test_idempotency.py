@@ -127,4 +127,4 @@ class TestAtOnce:
 
 
 def test_beats_sweep_deletes_old_records():
-    assert forget_old_records in sweeps._sweeps
+    assert forget_old_records in sweeps._every

@@ -13,6 +13,7 @@ from django.db import connections
 from common.objects import get_store
 from eval_app import import_sweeps
 from eval_app.import_requests import kept_sources
+from eval_app.import_sweeps import sweep_uploads
 from eval_app.models import DatasetSplit, Question, Upload
 from jobs import origins
 from jobs.models import Job
@@ -36,17 +37,6 @@ def empty_store():
     get_store().ensure_bucket()
     for prefix in ("uploads/", "imports/", "sources/"):
         get_store().delete_prefix(prefix)
-
-
-@pytest.fixture
-def sweep(monkeypatch):
-    """Sweep now, whenever that was done last."""
-
-    def now():
-        monkeypatch.setattr(import_sweeps, "_last_sweep", -1e9)
-        import_sweeps.sweep_uploads()
-
-    return now
 
 
 def stored(prefix):
@@ -342,26 +332,26 @@ def test_files_of_an_import_that_fails_are_not_kept(api):
     assert stored("sources/") == []
 
 
-def test_kept_files_that_no_split_stands_for_are_swept_after_a_day(api, monkeypatch, workspace, sweep):
+def test_kept_files_that_no_split_stands_for_are_swept_after_a_day(api, monkeypatch, workspace):
     run(api, questions=uploaded(api, QUESTIONS), keep_source=True)
     [kept] = stored("sources/")
     stray = f"sources/{workspace.pk}/{'0' * 64}/questions.json"
     get_store().put_bytes(stray, b"[]")
-    sweep()
+    sweep_uploads()
     assert stored("sources/") == sorted([kept, stray])
     monkeypatch.setattr(import_sweeps, "_KEPT_FOR", timedelta(0))
-    sweep()
+    sweep_uploads()
     assert stored("sources/") == [kept]
 
 
-def test_what_an_import_left_whose_process_died_at_its_end_is_swept(api, monkeypatch, sweep):
+def test_what_an_import_left_whose_process_died_at_its_end_is_swept(api, monkeypatch):
     questions = uploaded(api, QUESTIONS)
     with monkeypatch.context() as patch:
         patch.setattr(origins, "tell", lambda names: None)
         patch.setattr("jobs.batches.origins.tell", lambda names: None)
         job = run(api, questions=questions)
     assert (job["state"], api.get(f"{UPLOADS}/{questions}").json()["state"]) == ("done", "importing")
-    sweep()
+    sweep_uploads()
     assert api.get(f"{UPLOADS}/{questions}").status_code == 404
     assert stored("uploads/") == []
 

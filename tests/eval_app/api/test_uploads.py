@@ -10,7 +10,6 @@ from django.db import connections
 from django.utils import timezone
 
 from common.objects import ObjectStore, ObjectStoreUnavailable, get_store
-from eval_app import import_sweeps
 from eval_app.import_sweeps import sweep_uploads
 from eval_app.kinds import IMPORT_DATASET
 from eval_app.models import Upload
@@ -24,17 +23,6 @@ ASK = {"filename": "questions.json", "bytes": 10}
 def empty_store(db):
     get_store().ensure_bucket()
     get_store().delete_prefix("uploads/")
-
-
-@pytest.fixture
-def sweep(monkeypatch):
-    """Sweep now, whenever that was done last."""
-
-    def now():
-        monkeypatch.setattr(import_sweeps, "_last_sweep", -1e9)
-        sweep_uploads()
-
-    return now
 
 
 def objects():
@@ -180,36 +168,36 @@ def test_while_the_store_is_away_nothing_is_deleted(api, monkeypatch):
     assert Upload.objects.filter(pk=upload_id).exists()
 
 
-def test_one_that_nobody_imports_goes_when_it_expires(api, sweep):
+def test_one_that_nobody_imports_goes_when_it_expires(api):
     old, young = uploaded(api, b"old"), uploaded(api, b"young")
     expire(old)
-    sweep()
+    sweep_uploads()
     assert list(Upload.objects.values_list("pk", flat=True)) == [young]
     assert len(objects()) == 1
 
 
-def test_one_that_an_import_reads_does_not_expire(api, sweep):
+def test_one_that_an_import_reads_does_not_expire(api):
     upload_id = uploaded(api, b"x")
     expire(upload_id)
     Upload.objects.update(import_id="f" * 32)
     enqueue(JobSpec(kind=IMPORT_DATASET.name, origin="import:" + "f" * 32))
-    sweep()
+    sweep_uploads()
     assert Upload.objects.filter(pk=upload_id).exists()
     assert len(objects()) == 1
 
 
-def test_what_is_put_where_no_upload_is_any_more_goes_with_the_next_sweep(api, sweep):
+def test_what_is_put_where_no_upload_is_any_more_goes_with_the_next_sweep(api):
     upload = asked(api, b"x")
     api.delete(f"{UPLOADS}/{upload['id']}")
     put(upload, b"late")
     assert len(objects()) == 1
-    sweep()
+    sweep_uploads()
     assert objects() == []
 
 
-def test_a_file_larger_than_was_said_goes_with_the_next_sweep_and_others_stay(api, sweep):
+def test_a_file_larger_than_was_said_goes_with_the_next_sweep_and_others_stay(api):
     larger, other = asked(api, b"x"), uploaded(api, b"x")
     put(larger, b"x" * 100)
-    sweep()
+    sweep_uploads()
     assert api.get(f"{UPLOADS}/{larger['id']}").json()["stored_bytes"] is None
     assert api.get(f"{UPLOADS}/{other}").json()["stored_bytes"] == 1
