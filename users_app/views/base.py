@@ -24,7 +24,7 @@ class Page(TemplateView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Send whoever is not logged in to the login, and back."""
         if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path(), login_url="admin:login")
+            return redirect_to_login(request.get_full_path(), login_url="login")
         response = super().dispatch(request, *args, **kwargs)
         secure(response)
         response.headers.setdefault("Cache-Control", "private, no-cache")
