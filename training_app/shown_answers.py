@@ -28,16 +28,30 @@ class Retrieved:
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """One generation. `state` is one of `generation_selectors.STATES`; `pieces` are its output."""
+    """One generation. `state` is one of `generation_selectors.STATES`; `pieces` are its output.
+
+    `is_compared`: what differs from the baseline is marked, or there is nothing to mark and never will be.
+    """
 
     generation: Generation
     state: str
     pieces: list[Piece]
     retrieved: list[Retrieved]
+    is_compared: bool
 
     @property
     def has_ended(self) -> bool:
         return self.generation.finished_at is not None
+
+    @property
+    def moves(self) -> bool:
+        """Whether there will be more to show."""
+        return not (self.has_ended and self.is_compared)
+
+    @property
+    def seen(self) -> str:
+        """Changes as what is shown does."""
+        return f"{self.state}-{int(self.is_compared)}"
 
 
 def shown_answers(
@@ -57,6 +71,7 @@ def shown_answers(
             state=told[one.pk].state(one),
             pieces=_pieces(one, baseline),
             retrieved=_retrieved(one, told[one.pk], texts),
+            is_compared=baseline is None or baseline.pk == one.pk or baseline.finished_at is not None,
         )
         for one in generations
     ]

@@ -64,6 +64,12 @@ class AnswerCard(WorkspacePage):
         (answer,) = shown_answers(workspace=self.workspace, generations=found[:1], baseline=baseline)
         return super().get_context_data(answer=answer, baseline=baseline, **context)
 
+    def render_to_response(self, context: dict[str, Any], **told: Any) -> HttpResponse:
+        """Nothing where the page shows just this: what stands there is not read out again."""
+        if self.request.GET.get("seen") == context["answer"].seen:
+            return HttpResponse(status=204)
+        return super().render_to_response(context, **told)
+
 
 class AdapterPanel(WorkspacePage):
     """Why the methods with an adapter did not answer; POST has an adapter trained."""
@@ -73,6 +79,12 @@ class AdapterPanel(WorkspacePage):
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         generations = _asked_together(self, context["generation_id"])
         return super().get_context_data(question=generations[0], **_adapter_panel(self, generations), **context)
+
+    def render_to_response(self, context: dict[str, Any], **told: Any) -> HttpResponse:
+        """Nothing where the page shows just this."""
+        if self.request.GET.get("seen") == context["seen"]:
+            return HttpResponse(status=204)
+        return super().render_to_response(context, **told)
 
     def post(self, request: HttpRequest, generation_id: int, **kwargs: Any) -> HttpResponse:
         """Train on the user's profile as it stands now, with the paper's hyperparameters; then lead to the answers."""
@@ -102,11 +114,16 @@ class AdapterPanel(WorkspacePage):
 
 def _adapter_panel(view: WorkspacePage, generations: Sequence[Generation]) -> dict[str, Any]:
     training = _training(view)
+    stands = has_usable_adapter(workspace=view.workspace, generation=generations[0])
+    told = view.request.GET.copy()
+    told.pop("seen", None)
     return {
+        "query": told.urlencode(),
+        "seen": "stands" if stands else f"{training.state}-{training.progress_done}" if training else "none",
         "retrieved_by": next((one for one in generations if one.retriever), None),
         "training": training,
         "is_training": training is not None and training.state in UNFINISHED,
-        "stands": has_usable_adapter(workspace=view.workspace, generation=generations[0]),
+        "stands": stands,
     }
 
 

@@ -87,6 +87,15 @@ def test_the_answers_come_one_by_one(researcher, adapter):
     assert text(researcher.get(address)).count("every 1s") == 3
 
 
+def test_what_the_page_shows_already_is_not_sent_again(researcher, adapter):
+    researcher.post(PLAYGROUND, TWEET)
+    none, *_ = asked_for()
+    card = f"{PLAYGROUND}{none.pk}/answer/?against={none.pk}&seen=waiting-1"
+    assert researcher.get(card).status_code == 204
+    answer(none, "rain")
+    assert researcher.get(card).status_code == 200
+
+
 def test_what_was_retrieved_is_shown_with_its_score(researcher, alice):
     address = researcher.post(PLAYGROUND, TWEET).headers["Location"]
     answer(asked_for()[1], "rain", people.tweets_of(alice)[:1])

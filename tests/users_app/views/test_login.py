@@ -51,3 +51,21 @@ def test_the_admin_keeps_its_own_login(client, db):
 
 def test_the_page_loads_from_this_host_alone(client, db):
     assert "default-src 'self'" in client.get("/login/").headers["Content-Security-Policy"]
+
+
+def test_a_part_of_a_page_whose_session_has_ended_loads_the_page_again(client, workspace):
+    answer = client.get("/w/acme/experiments/", headers={"HX-Request": "true"})
+    assert (answer.headers["HX-Refresh"], answer.content) == ("true", b"")
+
+
+def test_one_changes_ones_own_password_and_stays_logged_in(client, carol):
+    client.force_login(carol)
+    told = {"old_password": "a long word", "new_password1": "another long word", "new_password2": "another long word"}
+    assert client.post("/password/", told).headers["Location"] == "/"
+    assert client.get("/").status_code in (200, 302)
+    carol.refresh_from_db()
+    assert carol.check_password("another long word")
+
+
+def test_changing_a_password_takes_a_login(client, db):
+    assert client.get("/password/").headers["Location"] == "/login/?next=/password/"

@@ -1,4 +1,4 @@
-// What all pages share: the theme's switch, and errors of requests that htmx makes.
+// What all pages share: the theme's switch, forms that are sent once, and errors of requests that htmx makes.
 (() => {
   const root = document.documentElement;
   const isDark = () =>
@@ -9,6 +9,18 @@
     root.dataset.theme = isDark() ? "light" : "dark";
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* It holds for this page then. */ }
     document.dispatchEvent(new CustomEvent("theme"));
+  });
+
+  // Whoever clicks twice on a form with data-once asks once. Coming back to the page, they may send it again.
+  const buttonsOf = (form) => form.querySelectorAll("button:not([type=button])");
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !("once" in form.dataset)) return;
+    // After the browser has read what it sends, the button's own value among it.
+    setTimeout(() => { if (!event.defaultPrevented) buttonsOf(form).forEach((one) => { one.disabled = true; }); });
+  });
+  addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-once]").forEach((form) => buttonsOf(form).forEach((one) => { one.disabled = false; }));
   });
 
   const say = (text) => {
