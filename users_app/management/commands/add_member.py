@@ -43,6 +43,6 @@ class Command(BaseCommand):
         self.stderr.write(f"{options['user']} is a {options['role']} of “{workspace.slug}”.")
         if added.password is not None:
             self.stderr.write(
-                "Their password is shown only now; they change it by their name, at the top of each page:"
+                "Their password is shown only now; they change it under their name at the top of each page:"
             )
             self.stdout.write(added.password)
