@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
+
+from django.utils import timezone
 
 from lamp.catalogue import UnknownTask
 from lamp.queries import document_text
 from lamp.tasks import Task
 from lamp.templates import MissingField
 from training_app.adapter_selectors import adapters_of
-from training_app.generation_selectors import Told, told_of
+from training_app.generation_selectors import WAITING, Told, told_of
 from training_app.models import Generation
 from training_app.side_by_side import Piece, differences
 from users_app.models import Workspace
 from users_app.selectors import documents_of
 from users_app.tasks import task_version_of
+
+_LONG: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class ShownAnswer:
         return self.generation.finished_at is not None
 
     @property
+    def waits_long(self) -> bool:
+        """Whether it has waited for so long that there may be nobody who answers."""
+        return self.state == WAITING and timezone.now() - self.generation.created_at > _LONG
+
+    @property
     def moves(self) -> bool:
         """Whether there will be more to show."""
         return not (self.has_ended and self.is_compared)
@@ -51,7 +61,7 @@ class ShownAnswer:
     @property
     def seen(self) -> str:
         """Changes as what is shown does."""
-        return f"{self.state}-{int(self.is_compared)}"
+        return f"{self.state}-{int(self.is_compared)}{int(self.waits_long)}"
 
 
 def shown_answers(

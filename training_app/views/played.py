@@ -41,7 +41,8 @@ class AnswersPage(WorkspacePage):
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         generations = _asked_together(self, context["generation_id"])
         baseline = _baseline(generations)
-        missing = [family for family in ADAPTING if family not in {one.family for one in generations}]
+        # Of one that a client asked for alone, nothing is missing.
+        missing = baseline is not None and not any(one.family in ADAPTING for one in generations)
         return super().get_context_data(
             question=generations[0],
             answers=shown_answers(workspace=self.workspace, generations=generations, baseline=baseline),

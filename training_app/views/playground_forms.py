@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 
 from common.api.problems import Problem, pointer
 from training_app.asking import (
@@ -113,7 +114,7 @@ class QuestionForm(forms.Form):
         for error in problem.errors:
             name = self._named(error.field)
             text = f"{error.message} {error.remedy}"
-            if text not in self.errors.get(name or forms.forms.NON_FIELD_ERRORS, []):
+            if text not in self.errors.get(name or NON_FIELD_ERRORS, []):
                 self.add_error(name, text)
 
     def _question(self, family: str, end_user: EndUser, values: Mapping[str, Any]) -> Question:

@@ -1,7 +1,10 @@
 """One question of one user, asked by each method and shown side by side."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models import F
 
 from jobs.models import Job
 from tests import people
@@ -90,10 +93,23 @@ def test_the_answers_come_one_by_one(researcher, adapter):
 def test_what_the_page_shows_already_is_not_sent_again(researcher, adapter):
     researcher.post(PLAYGROUND, TWEET)
     none, *_ = asked_for()
-    card = f"{PLAYGROUND}{none.pk}/answer/?against={none.pk}&seen=waiting-1"
+    card = f"{PLAYGROUND}{none.pk}/answer/?against={none.pk}&seen=waiting-10"
     assert researcher.get(card).status_code == 204
     answer(none, "rain")
     assert researcher.get(card).status_code == 200
+
+
+def test_whoever_waits_for_long_is_told_that_there_may_be_no_worker(researcher):
+    address = researcher.post(PLAYGROUND, TWEET).headers["Location"]
+    assert "No worker has taken it yet" not in text(researcher.get(address))
+    Generation.objects.update(created_at=F("created_at") - timedelta(minutes=1))
+    assert "No worker has taken it yet" in text(researcher.get(address))
+
+
+def test_one_that_a_client_asked_for_stands_alone(researcher, alice):
+    one = answered(alice, method="rag")
+    page = text(researcher.get(f"{PLAYGROUND}{one.pk}/"))
+    assert ("rain on my roses" in page, "Train an adapter" in page) == (True, False)
 
 
 def test_what_was_retrieved_is_shown_with_its_score(researcher, alice):
