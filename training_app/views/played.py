@@ -49,6 +49,8 @@ class AnswersPage(WorkspacePage):
             baseline=baseline,
             **(_adapter_panel(self, generations) if missing else {}),
             missing=missing,
+            # The one that knows most of what was asked.
+            asked=_retrieved_by(generations) or generations[0],
             **context,
         )
 
@@ -121,7 +123,7 @@ def _adapter_panel(view: WorkspacePage, generations: Sequence[Generation]) -> di
     return {
         "query": told.urlencode(),
         "seen": "stands" if stands else f"{training.state}-{training.progress_done}" if training else "none",
-        "retrieved_by": next((one for one in generations if one.retriever), None),
+        "retrieved_by": _retrieved_by(generations),
         "training": training,
         "is_training": training is not None and training.state in UNFINISHED,
         "stands": stands,
@@ -153,6 +155,10 @@ def _of_one_question(view: WorkspacePage, ids: Sequence[int]) -> list[Generation
 
 def _baseline(generations: Sequence[Generation]) -> Generation | None:
     return next((one for one in generations if one.family == Generation.Family.NONE), None)
+
+
+def _retrieved_by(generations: Sequence[Generation]) -> Generation | None:
+    return next((one for one in generations if one.retriever), None)
 
 
 def _numbers(text: str) -> list[int]:

@@ -34,6 +34,22 @@ _USER_CHARACTERS: Final = 255
 _PREFIX: Final = "field-"
 
 
+class TextField(forms.CharField):
+    """A longer text as it was typed, with the line ends that texts have elsewhere: browsers send others."""
+
+    def __init__(self, *, rows: int, **told: Any) -> None:
+        super().__init__(
+            required=False,
+            strip=False,
+            max_length=INPUT_CHARACTERS_MOST,
+            widget=forms.Textarea(attrs={"rows": rows}),
+            **told,
+        )
+
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
 class QuestionForm(forms.Form):
     """A user, a task, an input, and how to answer. The task's own fields are named `field-NAME`."""
 
@@ -43,14 +59,7 @@ class QuestionForm(forms.Form):
     )
     task = forms.ChoiceField()
     form = forms.ChoiceField(choices=_FORMS, initial=FIELDS, label="Input", widget=forms.RadioSelect)
-    input = forms.CharField(
-        required=False,
-        strip=False,
-        max_length=INPUT_CHARACTERS_MOST,
-        label="Whole input",
-        help_text="As the model shall see it, before anything is retrieved.",
-        widget=forms.Textarea(attrs={"rows": 5}),
-    )
+    input = TextField(rows=5, label="Whole input", help_text="As the model shall see it, before anything is retrieved.")
     retriever = forms.ChoiceField(choices=_RETRIEVERS, initial="bm25", help_text="For RAG and PEFT-RAG.")
     k = forms.IntegerField(
         min_value=1, max_value=DOCUMENTS_MOST, initial=DOCUMENTS_DEFAULT, label="Documents (k)", help_text="At most."
@@ -68,13 +77,7 @@ class QuestionForm(forms.Form):
         chosen = str(self["task"].value() or "")
         self.shown_task = self._tasks.get(chosen) or next(iter(self._tasks.values()))
         for name in dict.fromkeys(self.shown_task.input.fields):
-            self.fields[_PREFIX + name] = forms.CharField(
-                required=False,
-                strip=False,
-                max_length=INPUT_CHARACTERS_MOST,
-                label=name.replace("_", " ").capitalize(),
-                widget=forms.Textarea(attrs={"rows": 3}),
-            )
+            self.fields[_PREFIX + name] = TextField(rows=3, label=name.replace("_", " ").capitalize())
 
     def task_fields(self) -> list[forms.BoundField]:
         """The fields of the task that is chosen."""

@@ -228,6 +228,16 @@ def test_what_was_asked_before_is_filled_in_again(researcher, alice):
     assert (one.input in page, 'value="7"' in page) == (True, True)
 
 
+def test_the_answers_lead_back_to_all_that_was_asked(researcher):
+    page = researcher.post(PLAYGROUND, {**TWEET, "k": "7", "retriever": "recency"}, follow=True)
+    assert f'href="{PLAYGROUND}?from={asked_for()[1].pk}"' in text(page)
+
+
+def test_lines_end_as_they_do_elsewhere(researcher):
+    researcher.post(PLAYGROUND, {**TWEET, "field-text": "rain\r\nroses"})
+    assert asked_for()[0].input.endswith("rain\nroses")
+
+
 def test_a_task_s_own_fields_are_asked_for(researcher, workspace):
     define_task(workspace=workspace, definition=REPLIES)
     fields = text(researcher.get(f"{PLAYGROUND}task/?task={REPLIES['key']}"))
