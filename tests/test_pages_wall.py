@@ -61,7 +61,7 @@ def test_whoever_is_not_logged_in_is_sent_to_the_login(acme):
     for page in pages():
         for method in page.methods():
             answer = Client().generic(method, page.address(acme)[0])
-            if answer.status_code != 302 or not answer.headers["Location"].startswith("/admin/login/?next=/w/"):
+            if answer.status_code != 302 or not answer.headers["Location"].startswith("/login/?next=/w/"):
                 wrong.append((method, str(page), answer.status_code))
     assert wrong == []
 

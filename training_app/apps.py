@@ -6,7 +6,9 @@ class TrainingAppConfig(AppConfig):
     verbose_name = "Personalized models"
 
     def ready(self) -> None:
+        from common import navigation
         from jobs import kinds, origins, sweeps
+        from training_app.destinations import DESTINATIONS
         from training_app.erasing import ERASER
         from training_app.exports import EXPORTER
         from training_app.generation_sweep import conclude_forsaken, forget_old_generations
@@ -28,3 +30,5 @@ class TrainingAppConfig(AppConfig):
         webhook_events.register(OF_GENERATIONS)
         # An evaluation run's trainings are steps of an experiment, thousands of them.
         webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run"])
+        for destination in DESTINATIONS:
+            navigation.register(destination)

@@ -109,6 +109,18 @@ def end_users(*, workspace: Workspace) -> QuerySet[EndUser]:
     return workspace.end_users.all()
 
 
+def end_users_beginning(*, workspace: Workspace, beginning: str, most: int = 20) -> list[EndUser]:
+    """Some end users of `workspace` whose external ids begin so, by id; none where it is empty.
+
+    A bounded read of the index, however many they are: where the database sorts texts by a language's rules, it may
+    leave out one that is there.
+    """
+    if not beginning or "\0" in beginning:
+        return []
+    following = end_users(workspace=workspace).filter(external_id__gte=beginning).order_by("external_id")
+    return [one for one in following[: 10 * most] if one.external_id.startswith(beginning)][:most]
+
+
 def documents_of(*, workspace: Workspace, end_user: EndUser, task: str) -> QuerySet[Document]:
     """Every document ever stored of one end user for one task, whether in a live profile or in a snapshot."""
     return Document.objects.filter(end_user=end_user, end_user__workspace=workspace, task=task)

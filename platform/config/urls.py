@@ -23,5 +23,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 handler400 = "common.api.handling.bad_request"
+handler403 = "common.api.handling.permission_denied"
 handler404 = "common.api.handling.page_not_found"
 handler500 = "common.api.handling.server_error"

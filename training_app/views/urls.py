@@ -1,5 +1,15 @@
 """Addresses of the pages of this app, each under its workspace's."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from training_app.views.played import AdapterPanel, AnswerCard, AnswersPage
+from training_app.views.playground import PlaygroundPage, TaskFields, UsersFound
+
+urlpatterns: list[URLPattern] = [
+    path("playground/", PlaygroundPage.as_view(), name="playground"),
+    path("playground/task/", TaskFields.as_view(), name="playground-task"),
+    path("playground/users/", UsersFound.as_view(), name="playground-users"),
+    path("playground/<id:generation_id>/", AnswersPage.as_view(), name="playground-answers"),
+    path("playground/<id:generation_id>/answer/", AnswerCard.as_view(), name="playground-answer"),
+    path("playground/<id:generation_id>/adapter/", AdapterPanel.as_view(), name="playground-adapter"),
+]

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.generic import TemplateView
+from django_htmx.http import HttpResponseClientRefresh
 
 from common.navigation import destinations
 from common.page_security import secure
@@ -24,7 +25,10 @@ class Page(TemplateView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Send whoever is not logged in to the login, and back."""
         if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path(), login_url="admin:login")
+            if "HX-Request" in request.headers:
+                # A part of a page whose session has ended: the page is loaded again, and so comes to the login.
+                return HttpResponseClientRefresh()
+            return redirect_to_login(request.get_full_path(), login_url="login")
         response = super().dispatch(request, *args, **kwargs)
         secure(response)
         response.headers.setdefault("Cache-Control", "private, no-cache")

@@ -8,11 +8,11 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from common import error_pages
 from common.api.field_errors import field_errors
 from common.api.problems import CONTENT_TYPE, Problem, invalid_input, malformed_body, not_found
 from common.api.request_ids import request_id
@@ -47,7 +47,7 @@ def as_problem(exc: Exception, *, request_id: str = "") -> Problem:
     if isinstance(exc, Http404):
         return not_found()
     if isinstance(exc, PermissionDenied):
-        return Problem(403, "forbidden", "This is not allowed.")
+        return _forbidden()
     described = describe(exc)
     if isinstance(exc, (OperationalError, InterfaceError, ObjectStoreUnavailable)):
         logger.error("request %s: %s", request_id, described.for_log())
@@ -80,6 +80,10 @@ def _of_framework(exc: exceptions.APIException) -> Problem:
     return Problem(exc.status_code, phrase.lower().replace(" ", "-"), f"{phrase}.")
 
 
+def _forbidden() -> Problem:
+    return Problem(403, "forbidden", "This is not allowed.")
+
+
 def _server_error() -> Problem:
     return Problem(
         500, "server-error", "Something went wrong on the server. Try again, and tell its administrator the request_id."
@@ -89,18 +93,30 @@ def _server_error() -> Problem:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler400: a request that no view has seen."""
     if not _is_of_api(request):
-        return defaults.bad_request(request, exception)
+        return error_pages.bad_request(request)
     return _answer(request, Problem(400, "bad-request", "The request cannot be read. Check its Host and its headers."))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Django's handler403: refused by a page, or outside a view of the API."""
+    if not _is_of_api(request):
+        return error_pages.not_allowed(request, exception)
+    return _answer(request, _forbidden())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Django's CSRF_FAILURE_VIEW. The API's views ask for no token: they know no sessions."""
+    return _answer(request, _forbidden()) if _is_of_api(request) else error_pages.stale_form(request, reason)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler404: no such address."""
-    return _answer(request, not_found()) if _is_of_api(request) else defaults.page_not_found(request, exception)
+    return _answer(request, not_found()) if _is_of_api(request) else error_pages.no_such_page(request)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Django's handler500: an exception outside a view of the API."""
-    return _answer(request, _server_error()) if _is_of_api(request) else defaults.server_error(request)
+    return _answer(request, _server_error()) if _is_of_api(request) else error_pages.our_fault(request)
 
 
 def _is_of_api(request: HttpRequest) -> bool:

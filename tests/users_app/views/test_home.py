@@ -16,7 +16,7 @@ def carol(client, db):
 
 
 def test_one_must_be_logged_in(client, db):
-    assert client.get("/").headers["Location"] == "/admin/login/?next=/"
+    assert client.get("/").headers["Location"] == "/login/?next=/"
 
 
 def test_ones_own_workspaces_are_listed_and_no_other(client, carol, workspace, mallory):

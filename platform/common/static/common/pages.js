@@ -1,4 +1,4 @@
-// What all pages share: the theme's switch, and errors of requests that htmx makes.
+// What all pages share: the theme's switch, the menu, forms that are sent once, and errors of requests that htmx makes.
 (() => {
   const root = document.documentElement;
   const isDark = () =>
@@ -9,6 +9,29 @@
     root.dataset.theme = isDark() ? "light" : "dark";
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* It holds for this page then. */ }
     document.dispatchEvent(new CustomEvent("theme"));
+  });
+
+  // The menu closes as menus do.
+  const closeMenus = (but) => document.querySelectorAll("details.menu[open]").forEach((one) => { if (one !== but) one.open = false; });
+  document.addEventListener("click", (event) => closeMenus(event.target instanceof Element ? event.target.closest("details.menu") : null));
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const open = document.querySelector("details.menu[open]");
+    if (!open) return;
+    open.querySelector("summary").focus();
+    open.open = false;
+  });
+
+  // Whoever clicks twice on a form with data-once asks once. Coming back to the page, they may send it again.
+  const buttonsOf = (form) => form.querySelectorAll("button:not([type=button])");
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !("once" in form.dataset)) return;
+    // After the browser has read what it sends, the button's own value among it.
+    setTimeout(() => { if (!event.defaultPrevented) buttonsOf(form).forEach((one) => { one.disabled = true; }); });
+  });
+  addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-once]").forEach((form) => buttonsOf(form).forEach((one) => { one.disabled = false; }));
   });
 
   const say = (text) => {

@@ -1,0 +1,7 @@
+"""What this app adds to the navigation of a workspace's pages."""
+
+from typing import Final
+
+from common.navigation import Destination
+
+DESTINATIONS: Final = (Destination(50, "Playground", "playground"),)
