@@ -342,7 +342,8 @@ def _standing(
     parts: list[QuerySet[Adapter, Any]] = []
     for task, (split, ranks) in by_task.items():
         only = counted[task].only
-        users = Question.objects.filter(split=split).order_by().values("end_user") if only is None else only
+        everyone = Question.objects.filter(split=split).order_by().values("end_user")
+        users: Any = everyone if only is None else only
         settings = Q()
         for rank in ranks:
             settings |= Q(rank=rank, hyperparameters={**asked.hyperparameters, "rank": rank})

@@ -72,7 +72,8 @@ def loss_curve(*, workspace: Workspace, run: Run) -> LossCurve | None:
     )
     ids = list(dict.fromkeys(first))[:ADAPTERS_MOST]
     own = Adapter.objects.filter(pk__in=ids, end_user__workspace=workspace).order_by("pk")
-    read, values = [], 0
+    read: list[int] = []
+    values = 0
     for pk, steps in own.values_list("pk", "steps"):
         values += steps
         if read and values > VALUES_MOST:

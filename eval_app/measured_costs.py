@@ -58,7 +58,7 @@ def measured_runs(*, workspace: Workspace, base_model: BaseModel) -> list[Measur
             adapter_dtype=adapter_dtype,
             num_beams=parameters.get("num_beams"),
             questions=questions,
-            costs=costs,
+            costs=costs or {},
             hardware=hardware,
         )
         for task, family, rank, hyperparameters, adapter_dtype, parameters, questions, costs, hardware in (

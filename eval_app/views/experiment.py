@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from common.model_names import public_name, without_paths
@@ -23,15 +22,9 @@ RESUMABLE = (Experiment.State.FAILED, Experiment.State.CANCELLED)
 
 
 class _OneExperiment(WorkspacePage):
-    experiment: Experiment
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        self._experiment_id: int = kwargs["experiment_id"]
-        return super().dispatch(request, *args, **kwargs)
-
     def find(self) -> Experiment:
         """The experiment that the address names; 404 where the workspace has none of that number."""
-        found = experiment_by_id(workspace=self.workspace, experiment_id=self._experiment_id)
+        found = experiment_by_id(workspace=self.workspace, experiment_id=self.kwargs["experiment_id"])
         if found is None:
             raise Http404
         return found
@@ -107,7 +100,6 @@ def _progress(experiment: Experiment) -> dict[str, Any]:
         "expected": sum(questions_expected(own) for own in by_task.values()),
         "ended": sum(column.has_ended for column in columns),
         "total": len(columns),
-        "failed": [column for column in columns if column.error],
         "error": without_paths(experiment.error),
         "shown_failures": _failures(columns),
     }

@@ -19,9 +19,9 @@ _EXPERIMENTS_SHOWN = 20
 class OneRun(WorkspacePage):
     """A page about the run that stands in the address; 404 where the workspace has none of that number."""
 
-    def find(self, run_id: int) -> Run:
-        """The run of that number, with all that it belongs to."""
-        found = run_by_id(workspace=self.workspace, run_id=run_id)
+    def find(self) -> Run:
+        """That run, with all that it belongs to."""
+        found = run_by_id(workspace=self.workspace, run_id=self.kwargs["run_id"])
         if found is None:
             raise Http404
         return found
@@ -32,8 +32,8 @@ class RunPage(OneRun):
 
     template_name = "eval_app/run.html"
 
-    def get_context_data(self, run_id: int, **context: Any) -> dict[str, Any]:
-        run = self.find(run_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        run = self.find()
         curve = loss_curve(workspace=self.workspace, run=run)
         return super().get_context_data(
             run=run,

@@ -15,8 +15,8 @@ class RunComparePage(OneRun):
     template_name = "eval_app/run_compare.html"
     title = "Two runs"
 
-    def get_context_data(self, run_id: int, **context: Any) -> dict[str, Any]:
-        run = self.find(run_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        run = self.find()
         others = [
             (one.pk, f"{title_of(one)} on {one.split.dataset.name} {one.split.split}, run {one.pk} ({one.state})")
             for one in runs_of_task(workspace=self.workspace, task=run.split.task).exclude(pk=run.pk)[:_RUNS_SHOWN]
