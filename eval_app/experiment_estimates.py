@@ -22,9 +22,13 @@ MODEL_GPU: Final = "h200"
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One piece of work: seconds of one worker, kWh, and bytes, each None where unknown; and what that stands on."""
+    """One piece of work: seconds of one worker, kWh, and bytes, each None where unknown; and what that stands on.
+
+    `stores` says whether it leaves anything: answers are rows, and not counted.
+    """
 
     what: str
+    stores: bool
     seconds: float | None
     kwh: float | None
     size_bytes: float | None
@@ -56,7 +60,7 @@ class ExperimentEstimate:
 
     @property
     def size_bytes(self) -> Sum:
-        return _sum([part.size_bytes for part in self.parts])
+        return _sum([part.size_bytes for part in self.parts if part.stores])
 
     @property
     def bases(self) -> list[str]:
@@ -108,6 +112,7 @@ def _trainings(
         bases = [time.basis if time else modelled.basis, size.basis if size else ""]
         yield Part(
             what=what,
+            stores=True,
             seconds=time.value * count if time else modelled.seconds,
             kwh=_kwh(time.value * count, time.watts) if time else modelled.kwh,
             size_bytes=size.value * count if size else modelled.size_bytes,
@@ -130,7 +135,9 @@ def _answerings(asked: Sequence[Answers], measured: Sequence[MeasuredRun], model
             yield model.answering(what, answers)
             continue
         seconds = time.value * answers.questions
-        yield Part(what=what, seconds=seconds, kwh=_kwh(seconds, time.watts), size_bytes=0, basis=time.basis)
+        yield Part(
+            what=what, stores=False, seconds=seconds, kwh=_kwh(seconds, time.watts), size_bytes=None, basis=time.basis
+        )
 
 
 def _kwh(seconds: float, watts: float | None) -> float | None:
@@ -151,11 +158,11 @@ class _CostModel:
         shape = PUBLISHED.get(self.base_model)
         if shape is None:
             basis = f"training: unknown, as nothing was measured here with {self._name} and its shape is not published"
-            return Part(what=what, seconds=None, kwh=None, size_bytes=None, basis=basis)
+            return Part(what=what, stores=True, seconds=None, kwh=None, size_bytes=None, basis=basis)
         size = count * adapter_bytes(shape, rank=rank, dtype=self.adapter_dtype)
         if task not in paper.TASKS:
             basis = f"training: unknown, as nothing was measured here and no lengths of {task} are published"
-            return Part(what=what, seconds=None, kwh=None, size_bytes=size, basis=basis)
+            return Part(what=what, stores=True, seconds=None, kwh=None, size_bytes=size, basis=basis)
         limits = {name: self.hyperparameters[name] for name in ("epochs", "batch_size")}
         work = paper.user_work(
             task,
@@ -166,13 +173,13 @@ class _CostModel:
         share = self.profile_sizes[task] / paper.TASKS[task].profile
         cost = estimate(shape, rank=rank, work=work * (count * share), assumptions=_assumptions())
         basis = f"training by the cost model: LaMP's published lengths at this dataset's profile sizes, {_on_gpu()}"
-        return Part(what=what, seconds=cost.gpu_hours * 3600, kwh=cost.kwh, size_bytes=size, basis=basis)
+        return Part(what=what, stores=True, seconds=cost.gpu_hours * 3600, kwh=cost.kwh, size_bytes=size, basis=basis)
 
     def answering(self, what: str, answers: Answers) -> Part:
         shape = PUBLISHED.get(self.base_model)
         if shape is None:
             basis = f"answers: unknown, as nothing was timed here with {self._name} and its shape is not published"
-            return Part(what=what, seconds=None, kwh=None, size_bytes=0, basis=basis)
+            return Part(what=what, stores=False, seconds=None, kwh=None, size_bytes=None, basis=basis)
         flops = generation_flops(
             shape,
             rank=answers.method.rank or 0,
@@ -183,7 +190,7 @@ class _CostModel:
         hours = gpu_hours(flops, _assumptions()) * answers.questions
         basis = f"answers by the cost model: prompts and answers as long as they may be, so at most, {_on_gpu()}"
         kwh = hours * _assumptions().gpu.watts / 1000 * _assumptions().pue
-        return Part(what=what, seconds=hours * 3600, kwh=kwh, size_bytes=0, basis=basis)
+        return Part(what=what, stores=False, seconds=hours * 3600, kwh=kwh, size_bytes=None, basis=basis)
 
     @property
     def _name(self) -> str:

@@ -129,7 +129,7 @@ class ExperimentForm(forms.Form):
         error_messages={"invalid_choice": "No dataset here has the task %(value)s. Choose among those listed."},
     )
     families = forms.MultipleChoiceField(
-        label="Methods",
+        label="Families",
         choices=[(family.value, words) for family, words in _FAMILIES.items()],
         initial=[Family.NONE.value, Family.RAG.value],
         widget=forms.CheckboxSelectMultiple,

@@ -239,7 +239,7 @@ class TestTheEstimate:
     def test_without_any_measure_or_shape_it_is_unknown(self, browser, ready):
         context = estimated(browser, ready, **self.METHODS)
         estimate = context["estimate"]
-        assert (estimate.seconds.known, estimate.size_bytes.value, estimate.kwh.known) == (0, 0, 0)
+        assert (estimate.seconds.known, estimate.size_bytes.known, estimate.kwh.known) == (0, 0, 0)
         assert any("unknown, as nothing was measured here with small" in basis for basis in estimate.bases)
 
     def test_with_measured_runs_it_is_by_these(self, browser, ready, in_process):
@@ -265,7 +265,7 @@ class TestTheEstimate:
 
     def test_a_form_that_is_not_in_order_is_told_what_is_missing(self, browser, ready):
         problems = estimated(browser, ready, families=[], seeds="x")["problems"]
-        assert [problem.partition(":")[0] for problem in problems] == ["Methods", "Seeds"]
+        assert [problem.partition(":")[0] for problem in problems] == ["Families", "Seeds"]
 
     def test_it_asks_the_database_a_bounded_number_of_times(self, browser, ready, django_assert_max_num_queries):
         small_encoder()
