@@ -10,6 +10,8 @@ from eval_app.models import DatasetSplit
 from retrieval_app.services import DENSE
 
 NAME_CHARACTERS_MOST: Final = 100
+METHODS_MOST: Final = 50
+TASKS_MOST: Final = 50
 
 HYPERPARAMETERS: Final = ("epochs", "learning_rate", "alpha", "dropout", "weight_decay", "batch_size")
 """What of how adapters are trained may be chosen; the rank is part of the method."""

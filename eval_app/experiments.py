@@ -81,8 +81,8 @@ def start_experiment(
     Raises `ExperimentRefused`: nothing to run on, a method that no task allows, or a name that stands for other
     settings.
     """
-    splits = _splits(workspace=workspace, dataset=dataset, split=split, tasks=tasks)
-    _refuse_impossible(methods=methods, splits=splits)
+    splits = asked_splits(workspace=workspace, dataset=dataset, split=split, tasks=tasks)
+    refuse_impossible(methods=methods, splits=splits)
     configuration = {
         "methods": [method.key for method in methods],
         "controls": list(controls),
@@ -120,7 +120,7 @@ def start_experiment(
                     refusal=refusal(method=method, split=found, user_limit=user_limit) or "",
                 )
                 for task, found in splits.items()
-                for method in _with_controls(methods, controls)
+                for method in with_controls(methods, controls)
             ],
             ignore_conflicts=True,
         )
@@ -143,6 +143,35 @@ def start_experiment(
     return experiment
 
 
+def resume_experiment(*, experiment: Experiment) -> Experiment:
+    """Go on with an experiment that failed or was cancelled, from what it has: the same asked for again.
+
+    Where its runs are made is recorded anew. Raises `ExperimentRefused`, where its dataset has come to hold a newer
+    version of a split, and `TooManyExperiments`.
+    """
+    stored = experiment.configuration
+    require_turn(workspace=experiment.workspace, name=experiment.name)
+    return start_experiment(
+        workspace=experiment.workspace,
+        name=experiment.name,
+        dataset=experiment.dataset,
+        split=experiment.split,
+        tasks=list(stored["splits"]),
+        methods=[parse_method(key) for key in stored["methods"]],
+        controls=stored.get("controls", []),
+        base_model=BaseModel.objects.get(pk=stored["base_model_id"]),
+        encoder=Encoder.objects.get(pk=stored["encoder_id"]) if stored["encoder_id"] else None,
+        documents_wanted=stored["documents_wanted"],
+        hyperparameters=stored["hyperparameters"],
+        parameters=stored["parameters"],
+        seed=stored["seed"],
+        user_limit=stored["user_limit"],
+        reference=stored["reference"],
+        versions=None,
+        hardware=None,
+    )
+
+
 def require_turn(*, workspace: Workspace, name: str) -> None:
     """Raise `TooManyExperiments` where another experiment of a client would be one too many under way.
 
@@ -158,7 +187,7 @@ def _in_the_order_of_steps(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.order_by("pk").distinct()
 
 
-def _with_controls(methods: Sequence[Method], controls: Sequence[str]) -> list[Method]:
+def with_controls(methods: Sequence[Method], controls: Sequence[str]) -> list[Method]:
     """The methods, each with its controls after it."""
     columns = []
     for method in methods:
@@ -191,9 +220,10 @@ def _choose_best_again(experiment: Experiment) -> None:
             column.save(update_fields=["run", "refusal"])
 
 
-def _splits(
+def asked_splits(
     *, workspace: Workspace, dataset: Dataset, split: str, tasks: Sequence[str] | None
 ) -> dict[str, DatasetSplit]:
+    """The splits that an experiment is run on, by task. Raises `ExperimentRefused` and `UnknownTask`."""
     splits = selectors.newest_splits(workspace=workspace, dataset=dataset, split=split)
     if not splits:
         raise ExperimentRefused(
@@ -223,7 +253,7 @@ def refusal(*, method: Method, split: DatasetSplit, user_limit: int | None = Non
     return None
 
 
-def _refuse_impossible(*, methods: Sequence[Method], splits: Mapping[str, DatasetSplit]) -> None:
+def refuse_impossible(*, methods: Sequence[Method], splits: Mapping[str, DatasetSplit]) -> None:
     """Refuse at once what no task allows; where some tasks do, the table says which cells were refused."""
     for method in methods:
         reasons = [refusal(method=method, split=split) for split in splits.values()]
@@ -344,7 +374,7 @@ def _assign_run(
     method = parse_method(column.method)
     split = shared.split_of[column.task]
     if method.retriever == BEST:
-        best, reason = _chosen_retriever(experiment, column.task, method, columns, split)
+        best, reason = chosen_retriever(experiment, column.task, method, columns, split)
         if best is None:
             if reason:
                 column.refusal = reason
@@ -365,10 +395,14 @@ def _assign_run(
         versions=experiment.versions,
         hardware=experiment.hardware,
     )
+    if column.run.state in (Run.State.FAILED, Run.State.CANCELLED):
+        # It ended so for somebody else: who asks for it anew has it go on.
+        restart_run(run=column.run)
+        column.run.refresh_from_db()
     column.save(update_fields=["run"])
 
 
-def _chosen_retriever(
+def chosen_retriever(
     experiment: Experiment, task: str, method: Method, columns: Sequence[ExperimentRun], split: DatasetSplit
 ) -> tuple[str | None, str]:
     """What `best` stands for, as `_best_retriever` says it; for a control, what it stood for in its own column."""

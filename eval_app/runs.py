@@ -1,6 +1,7 @@
 """One method on one split: what names a run, and what it needs next."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -32,7 +33,52 @@ from users_app.selectors import erasures
 TERMINAL = (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED)
 
 
-def ensure_run(
+@dataclass(frozen=True, kw_only=True)
+class RunInputs:
+    """Everything that decides a run's predictions, and nothing else; `identity` is the digest of it.
+
+    The seed, the hyperparameters and what adapters are stored in stand here where there is an adapter, the encoder
+    where there is a dense retriever, the control where it is one. So a run is shared by all experiments that need it.
+    """
+
+    split: DatasetSplit
+    method: Method
+    base_model: BaseModel
+    encoder: Encoder | None
+    documents_wanted: int
+    hyperparameters: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    adapter_dtype: str
+    seed: int
+    user_limit: int | None
+
+    @property
+    def identity(self) -> str:
+        """The digest that names the run in its workspace, at this version of the engine."""
+        method, encoder = self.method, self.encoder
+        control = {} if method.control is None else {"control": [method.control, RULE]}
+        return digest_of(
+            {
+                **control,
+                "split": self.split.pk,
+                "task_version": get_task(self.split.task).version,
+                "base_model": f"{self.base_model.name}@{self.base_model.revision}",
+                "family": method.family.value,
+                "retriever": method.retriever or "",
+                "encoder": f"{encoder.name}@{encoder.revision}" if encoder else None,
+                "documents": self.documents_wanted,
+                "retrieval": RETRIEVAL_VERSION if method.family.retrieves else None,
+                "hyperparameters": dict(self.hyperparameters),
+                "parameters": dict(self.parameters),
+                "adapter_dtype": self.adapter_dtype,
+                "seed": self.seed,
+                "users": self.user_limit,
+                "engine": ENGINE_VERSION,
+            }
+        )
+
+
+def run_inputs(
     *,
     split: DatasetSplit,
     method: Method,
@@ -44,60 +90,44 @@ def ensure_run(
     adapter_dtype: str,
     seed: int,
     user_limit: int | None,
-    versions: Mapping[str, str],
-    hardware: Mapping[str, Any],
-) -> Run:
-    """Return the run that these inputs name, made if nobody has asked for it before.
-
-    Only what decides the predictions names the run: the seed, the hyperparameters and what adapters are stored in
-    where there is an adapter, the encoder where there is a dense retriever, the control where it is one. So a run is
-    shared by all experiments that need it.
-    """
-    retriever = method.retriever or ""
-    used_encoder = encoder if retriever in DENSE else None
-    used_hyperparameters = {**hyperparameters, "rank": method.rank} if method.family.adapts else {}
-    used_seed = seed if method.family.adapts else 0
-    used_adapter_dtype = adapter_dtype if method.family.adapts else ""
-    wanted = documents_wanted if method.family.retrieves else 0
-    workspace = split.dataset.workspace
-    control = {} if method.control is None else {"control": [method.control, RULE]}
-    identity = digest_of(
-        {
-            **control,
-            "split": split.pk,
-            "task_version": get_task(split.task).version,
-            "base_model": f"{base_model.name}@{base_model.revision}",
-            "family": method.family.value,
-            "retriever": retriever,
-            "encoder": f"{used_encoder.name}@{used_encoder.revision}" if used_encoder else None,
-            "documents": wanted,
-            "retrieval": RETRIEVAL_VERSION if method.family.retrieves else None,
-            "hyperparameters": used_hyperparameters,
-            "parameters": dict(parameters),
-            "adapter_dtype": used_adapter_dtype,
-            "seed": used_seed,
-            "users": user_limit,
-            "engine": ENGINE_VERSION,
-        }
+) -> RunInputs:
+    """Of what an experiment is asked for, the part that decides what `method` answers on `split`. Writes nothing."""
+    adapts = method.family.adapts
+    return RunInputs(
+        split=split,
+        method=method,
+        base_model=base_model,
+        encoder=encoder if method.retriever in DENSE else None,
+        documents_wanted=documents_wanted if method.family.retrieves else 0,
+        hyperparameters={**hyperparameters, "rank": method.rank} if adapts else {},
+        parameters=dict(parameters),
+        adapter_dtype=adapter_dtype if adapts else "",
+        seed=seed if adapts else 0,
+        user_limit=user_limit,
     )
+
+
+def ensure_run(*, versions: Mapping[str, str], hardware: Mapping[str, Any], **asked: Any) -> Run:
+    """Return the run that these inputs (those of `run_inputs`) name, made if nobody has asked for it before."""
+    inputs = run_inputs(**asked)
     run, _ = Run.objects.get_or_create(
-        workspace=workspace,
-        identity=identity,
+        workspace=inputs.split.dataset.workspace,
+        identity=inputs.identity,
         defaults={
-            "split": split,
-            "base_model": base_model,
-            "family": method.family.value,
-            "retriever": retriever,
-            "control": method.control or "",
-            "encoder": used_encoder,
-            "documents_wanted": wanted,
-            "rank": method.rank,
-            "hyperparameters": used_hyperparameters,
-            "parameters": dict(parameters),
-            "adapter_dtype": used_adapter_dtype,
-            "seed": used_seed,
-            "user_limit": user_limit,
-            "question_count": _question_count(split=split, user_limit=user_limit),
+            "split": inputs.split,
+            "base_model": inputs.base_model,
+            "family": inputs.method.family.value,
+            "retriever": inputs.method.retriever or "",
+            "control": inputs.method.control or "",
+            "encoder": inputs.encoder,
+            "documents_wanted": inputs.documents_wanted,
+            "rank": inputs.method.rank,
+            "hyperparameters": dict(inputs.hyperparameters),
+            "parameters": dict(inputs.parameters),
+            "adapter_dtype": inputs.adapter_dtype,
+            "seed": inputs.seed,
+            "user_limit": inputs.user_limit,
+            "question_count": question_count(split=inputs.split, user_limit=inputs.user_limit),
             "versions": dict(versions),
             "hardware": dict(hardware),
         },
@@ -105,7 +135,8 @@ def ensure_run(
     return run
 
 
-def _question_count(*, split: DatasetSplit, user_limit: int | None) -> int:
+def question_count(*, split: DatasetSplit, user_limit: int | None) -> int:
+    """How many questions the first `user_limit` users of `split` ask (all without a limit)."""
     if user_limit is None:
         return split.question_count
     users = selectors.first_end_users(split=split, limit=user_limit)

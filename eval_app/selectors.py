@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
+from typing import Final
 
 from django.db.models import Count, Min, QuerySet
 
+from common.model_names import without_paths
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
 from jobs.outcomes import Progress, progress_by_origin
 from users_app.models import Document, Workspace
@@ -154,14 +156,32 @@ class ColumnProgress:
     activity: str
     run_id: int | None = None
     refusal: str = ""
+    error: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in _ENDED
+
+
+_ENDED: Final = (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED, "refused")
+# All of their questions are answered: nothing has to be counted.
+_ANSWERED: Final = (Run.State.SCORING, Run.State.DONE)
+
+
+def questions_expected(columns: Sequence[ColumnProgress]) -> int:
+    """Questions to answer in all of a task's columns; one that waits for its run will have as many as the others."""
+    most = max((column.total for column in columns), default=0)
+    return sum(column.total or (0 if column.has_ended else most) for column in columns)
 
 
 def experiment_progress(*, experiment: Experiment) -> list[ColumnProgress]:
     """How far each column of `experiment` is, in the order of its table."""
     columns = list(experiment.columns.select_related("run").order_by("id"))
     run_ids = {column.run_id for column in columns if column.run_id is not None}
+    open_ids = {column.run_id for column in columns if column.run is not None and column.run.state not in _ANSWERED}
     answered = dict(
-        Prediction.objects.filter(run__in=run_ids).values_list("run").annotate(count=Count("pk")).order_by()
+        Prediction.objects.filter(run__in=open_ids).values_list("run").annotate(count=Count("pk")).order_by()
     )
     busy = progress_by_origin([run_origin(run_id) for run_id in run_ids])
     waits_for = _waits_for(experiment, has_begun=bool(run_ids))
@@ -186,13 +206,15 @@ def _column_progress(
         activity = "refused" if column.refusal else waits_for
         return ColumnProgress(column.task, column.method, state, 0, 0, activity, refusal=column.refusal)
     total = run.question_count
-    done = total if run.state in (Run.State.SCORING, Run.State.DONE) else answered.get(run.pk, 0)
+    done = total if run.state in _ANSWERED else answered.get(run.pk, 0)
     activity = run.get_state_display()
     if run.state == Run.State.PREPARING:
         jobs = busy.get(run_origin(run.pk), Progress())
         if jobs.total:
             activity += f", {jobs.ended} of {jobs.total} jobs, {jobs.running} running, {jobs.done / jobs.total:.0%}"
-    return ColumnProgress(column.task, column.method, run.state, done, total, activity, run_id=run.pk)
+    return ColumnProgress(
+        column.task, column.method, run.state, done, total, activity, run_id=run.pk, error=without_paths(run.error)
+    )
 
 
 def run_origin(run_id: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Run, Upload, UserImprovement
 from users_app.models import Workspace
@@ -18,6 +18,12 @@ def uploads_of(*, workspace: Workspace) -> QuerySet[Upload]:
 def datasets_of(*, workspace: Workspace) -> QuerySet[Dataset]:
     """Every dataset of the workspace."""
     return Dataset.objects.filter(workspace=workspace)
+
+
+def tasks_of_datasets(*, workspace: Workspace) -> list[str]:
+    """The tasks that any dataset of the workspace has, by name."""
+    splits = DatasetSplit.objects.filter(dataset__workspace=workspace)
+    return list(splits.order_by("task").values_list("task", flat=True).distinct())
 
 
 def splits_of(*, dataset: Dataset) -> QuerySet[DatasetSplit]:
@@ -36,6 +42,36 @@ def experiments_of(*, workspace: Workspace) -> QuerySet[Experiment]:
     return Experiment.objects.filter(workspace=workspace).select_related("dataset").defer("report")
 
 
+def experiment_by_id(*, workspace: Workspace, experiment_id: int) -> Experiment | None:
+    """An experiment of the workspace; None where there is none of that number."""
+    return experiments_of(workspace=workspace).select_related("workspace").filter(pk=experiment_id).first()
+
+
+@dataclass(frozen=True)
+class ColumnCounts:
+    """How many columns an experiment has, and how many of them have ended (a refused one has) or failed."""
+
+    total: int
+    ended: int
+    failed: int
+
+
+def column_counts(*, experiments: Collection[Experiment]) -> dict[int, ColumnCounts]:
+    """By experiment, how far its columns are."""
+    ended = Q(run__state__in=[Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED]) | ~Q(refusal="")
+    found = (
+        ExperimentRun.objects.filter(experiment__in=experiments)
+        .order_by()
+        .values_list("experiment")
+        .annotate(
+            total=Count("pk"),
+            ended=Count("pk", filter=ended),
+            failed=Count("pk", filter=Q(run__state=Run.State.FAILED)),
+        )
+    )
+    return {pk: ColumnCounts(total, ended, failed) for pk, total, ended, failed in found}
+
+
 def columns_of(*, experiment: Experiment) -> QuerySet[ExperimentRun]:
     """The columns of an experiment, task by task, each with its run."""
     return ExperimentRun.objects.filter(experiment=experiment).select_related(
@@ -45,8 +81,16 @@ def columns_of(*, experiment: Experiment) -> QuerySet[ExperimentRun]:
 
 def run_by_id(*, workspace: Workspace, run_id: int) -> Run | None:
     """A run of the workspace with all that it belongs to; None where there is none of that number."""
-    runs = Run.objects.filter(workspace=workspace).select_related("split__dataset", "base_model", "encoder")
+    runs = Run.objects.filter(workspace=workspace).select_related(
+        "workspace", "split__dataset", "base_model", "encoder"
+    )
     return runs.filter(pk=run_id).first()
+
+
+def runs_of_task(*, workspace: Workspace, task: str) -> QuerySet[Run]:
+    """The runs of the workspace on any split of `task`, the newest first, each with its split and dataset."""
+    runs = Run.objects.filter(workspace=workspace, split__task=task).select_related("split__dataset")
+    return runs.defer("versions", "hardware", "costs").order_by("-pk")
 
 
 def predictions_of(

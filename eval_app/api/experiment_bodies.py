@@ -1,7 +1,5 @@
 """What clients send to ask for experiments, and to find them."""
 
-from typing import Final
-
 from rest_framework import serializers
 
 from common.api.pagination import PageQuery
@@ -16,15 +14,12 @@ from common.api.serializers import (
     StrictSerializer,
     StringField,
 )
-from eval_app.experiment_settings import HYPERPARAMETERS, NAME_CHARACTERS_MOST, NUMBERS
+from eval_app.experiment_settings import HYPERPARAMETERS, METHODS_MOST, NAME_CHARACTERS_MOST, NUMBERS, TASKS_MOST
 from eval_app.exporting import FORMS
 from eval_app.methods import CONTROLS
 from eval_app.models import DatasetSplit, Experiment
 from training_app.hyperparameters import HYPERPARAMETERS as PAPERS
 from training_app.hyperparameters import Bounds
-
-METHODS_MOST: Final = 50
-TASKS_MOST: Final = 50
 
 
 def _hyperparameter(bounds: Bounds) -> serializers.Field:

@@ -4,7 +4,7 @@ from typing import Any
 
 from common.page_lists import page_of_list
 from eval_app.models import Experiment
-from eval_app.workspace_selectors import experiments_of
+from eval_app.workspace_selectors import ColumnCounts, column_counts, experiments_of
 from users_app.views.base import WorkspacePage
 
 
@@ -20,4 +20,6 @@ class ExperimentsPage(WorkspacePage):
         if state in Experiment.State.values:
             experiments = experiments.filter(state=state)
         page = page_of_list(experiments, query=self.request.GET)
-        return super().get_context_data(page=page, states=Experiment.State.values, state=state, **context)
+        counts = column_counts(experiments=page.rows)
+        rows = [(one, counts.get(one.pk, ColumnCounts(0, 0, 0))) for one in page.rows]
+        return super().get_context_data(page=page, rows=rows, states=Experiment.State.values, state=state, **context)

@@ -2,8 +2,18 @@
 
 from django.urls import URLPattern, path
 
+from eval_app.views.experiment import ExperimentPage, ExperimentProgressPage
+from eval_app.views.experiment_new import ExperimentEstimatePage, ExperimentNewPage
 from eval_app.views.experiments import ExperimentsPage
+from eval_app.views.run import RunPage
+from eval_app.views.run_compare import RunComparePage
 
 urlpatterns: list[URLPattern] = [
     path("experiments/", ExperimentsPage.as_view(), name="experiments"),
+    path("experiments/new/", ExperimentNewPage.as_view(), name="experiment-new"),
+    path("experiments/new/estimate/", ExperimentEstimatePage.as_view(), name="experiment-estimate"),
+    path("experiments/<id:experiment_id>/", ExperimentPage.as_view(), name="experiment"),
+    path("experiments/<id:experiment_id>/progress/", ExperimentProgressPage.as_view(), name="experiment-progress"),
+    path("runs/<id:run_id>/", RunPage.as_view(), name="run"),
+    path("runs/<id:run_id>/compare/", RunComparePage.as_view(), name="run-compare"),
 ]

@@ -26,5 +26,21 @@ def bytes_in_words(value: float) -> str:
     return f"{value:.0f} B"
 
 
+def duration_in_words(seconds: float) -> str:
+    """A time as people say it, in its two largest units.
+
+    >>> [duration_in_words(seconds) for seconds in (0.42, 12, 200, 7300, 200_000)]
+    ['0.42 s', '12 s', '3 min 20 s', '2 h 2 min', '2 d 8 h']
+    """
+    if seconds < 60:
+        return f"{_three_digits(seconds)} s"
+    for size, unit, below, its in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = int(seconds % size) // below
+            whole = f"{int(seconds // size):,} {unit}"
+            return f"{whole} {rest} {its}" if rest else whole
+    raise AssertionError(seconds)
+
+
 def _three_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
