@@ -26,7 +26,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A column's head; `order` is the query string that orders the rows by it, `sort` the order of now in ARIA's words."""
+    """A column's head; `order` is the query string that orders the rows by it, `sort` its order now in ARIA's words."""
 
     method: Method
     title: str

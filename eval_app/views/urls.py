@@ -3,6 +3,8 @@
 from django.urls import URLPattern, path
 
 from eval_app.views.experiments import ExperimentsPage
+from eval_app.views.figures import FORMS as PICTURES
+from eval_app.views.figures import Figure1File, Figure1Page
 from eval_app.views.tables import FORMS, ComparisonProgress, ExperimentTableFile, ExperimentTablePage
 
 urlpatterns: list[URLPattern] = [
@@ -20,5 +22,14 @@ urlpatterns: list[URLPattern] = [
             name=f"experiment-table-{form}",
         )
         for form in FORMS
+    ),
+    path("experiments/<id:experiment_id>/figure-1/", Figure1Page.as_view(), name="experiment-figure-1"),
+    *(
+        path(
+            f"experiments/<id:experiment_id>/figure-1.{form}",
+            Figure1File.as_view(form=form),
+            name=f"experiment-figure-1-{form}",
+        )
+        for form in PICTURES
     ),
 ]
