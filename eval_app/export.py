@@ -17,6 +17,7 @@ from eval_app.layout import (
     begins_task,
     cells_of,
     chosen_line,
+    is_best,
     legend,
     notes_of,
     number,
@@ -24,7 +25,9 @@ from eval_app.layout import (
     reference_average_line,
     reference_title,
     stars,
+    value_text,
 )
+from eval_app.methods import NONE
 from eval_app.published import COLUMNS, TABLE_1
 from eval_app.supplements import Supplement, supplements_of
 from eval_app.table import Cell, Control, Row, Share, Table, table_as_json
@@ -65,6 +68,12 @@ CONTROL_COLUMNS = (
 )
 """What stands in a CSV besides where some cell has a control."""
 
+SPREAD_COLUMNS = ("seeds", "seeds_mean", "seeds_deviation", "seeds_gain", "seeds_relative_gain")
+"""What stands in a CSV besides where other seeds were averaged."""
+
+BASELINE_COLUMNS = ("baseline",)
+"""What stands in a CSV besides where the baseline is another than no personalization."""
+
 _FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -81,6 +90,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "–": "--",
+    "±": r"$\pm$",
     "…": r"\ldots{}",
 }
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#$&])")
@@ -102,7 +112,7 @@ def to_csv(table: Table) -> str:
     writer.writerow(columns)
     for row in table.rows:
         for method, cell in zip(table.columns, cells_of(table, row), strict=True):
-            values = _csv_line(row, method.key, method.title, cell)
+            values = _csv_line(row, method.key, method.title, cell) | {"baseline": table.baseline.key}
             writer.writerow([_csv_value(values[column]) for column in columns])
     if table.reference:
         for line in TABLE_1:
@@ -166,12 +176,15 @@ def to_latex(table: Table) -> str:
 def _csv_columns(table: Table) -> tuple[str, ...]:
     with_shares = any(row.oracle is not None for row in table.rows)
     with_controls = any(cell.control is not None for row in table.rows for cell in row.cells.values())
-    return CSV_COLUMNS + (SHARE_COLUMNS if with_shares else ()) + (CONTROL_COLUMNS if with_controls else ())
+    with_spreads = any(cell.spread is not None for row in table.rows for cell in row.cells.values())
+    more = (SHARE_COLUMNS if with_shares else ()) + (CONTROL_COLUMNS if with_controls else ())
+    more += SPREAD_COLUMNS if with_spreads else ()
+    return CSV_COLUMNS + more + (() if table.baseline == NONE else BASELINE_COLUMNS)
 
 
 def _csv_line(row: Row, key: str, title: str, cell: Cell) -> dict[str, object]:
     share, control = cell.share or Share(None), cell.control or Control(None, 0)
-    control_share = control.share or Share(None)
+    control_share, spread = control.share or Share(None), cell.spread
     known = {
         "task": row.task.key,
         "metric": row.metric.name,
@@ -191,6 +204,11 @@ def _csv_line(row: Row, key: str, title: str, cell: Cell) -> dict[str, object]:
         "swapped_p_holm": control.p_holm,
         "swapped_share_of_possible": control_share.value,
         "swapped_remark": control.reason,
+        "seeds": spread.seeds if spread else None,
+        "seeds_mean": spread.mean if spread else None,
+        "seeds_deviation": spread.deviation if spread else None,
+        "seeds_gain": spread.gain if spread else None,
+        "seeds_relative_gain": spread.relative_gain if spread else None,
     }
     return known | {column: getattr(cell, column) for column in CSV_COLUMNS if column not in known}
 
@@ -225,7 +243,7 @@ def _markdown_cell(cell: Cell, row: Row, notes: Notes) -> str:
     if cell.value is None:
         return "–" + mark
     n = f" (n={cell.n})" if cell.n != row.n else ""
-    return _bold_markdown(number(cell.value), cell.best) + _markdown(stars(cell)) + n + mark
+    return _bold_markdown(value_text(cell), is_best(cell)) + _markdown(stars(cell)) + n + mark
 
 
 def _markdown_supplement(one: Supplement) -> list[str]:
@@ -270,7 +288,7 @@ def _latex_cell(cell: Cell, row: Row, notes: Notes) -> str:
     if cell.value is None:
         return "--" + above
     n = f" ($n={cell.n}$)" if cell.n != row.n else ""
-    return _bold_latex(number(cell.value), cell.best) + above + n
+    return _bold_latex(_latex(value_text(cell)), is_best(cell)) + above + n
 
 
 def _bold_latex(text: str, best: bool) -> str:

@@ -7,9 +7,10 @@ personalization, regressed on the size of their profile, per task and over all t
 from collections.abc import Mapping
 from typing import Any
 
+from eval_app.bootstrap import LEVEL, Interval
 from eval_app.methods import NONE, Family, parse_method
 from eval_app.models import UserImprovement
-from eval_app.regression import UserPoint, regress
+from eval_app.regression import Regression, UserPoint, regress
 from lamp.catalogue import get_task
 from users_app.models import Workspace
 
@@ -20,15 +21,16 @@ ALL = "all"
 def figure_1(*, workspace: Workspace, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The lines, by family and then by task and `all`; `measured` is the report's, by task and method.
 
-    A line is {"n": users that changed, "slope": a document, "interval", "correlation", "p_value"}, or None where none
-    is defined. A family without a column that can be compared is left out.
+    A line is {"n": users that changed, "slope": a document, "interval", "correlation", "p_value"} and what else it
+    takes to draw it with its interval (`regression_of`), or None where none is defined. A family without a column that
+    can be compared is left out.
     """
     lines: dict[str, dict[str, Any]] = {}
     for family in FAMILIES:
         points = {
             task: _points(workspace, run=run, baseline=baseline)
             for task, cells in measured.items()
-            for run, baseline in _best(task, cells, family)
+            for run, baseline, _ in best_columns(task, cells, family)
         }
         if points:
             together = [point for of_task in points.values() for point in of_task]
@@ -36,17 +38,42 @@ def figure_1(*, workspace: Workspace, measured: Mapping[str, Mapping[str, Any]])
     return lines
 
 
-def _best(task: str, cells: Mapping[str, Any], family: Family) -> list[tuple[int, int]]:
-    """(run, baseline) of the family's best column; empty where there is none, or nothing to compare it with."""
+def best_columns(task: str, cells: Mapping[str, Any], family: Family) -> list[tuple[int, int, str]]:
+    """(run, baseline, method key) of the family's best column of a task; empty where there is none, or nothing to
+    compare it with.
+    """
     metric = get_task(task).metrics[0]
     sign = 1 if metric.higher_is_better else -1
     found = {
-        cell["run"]: sign * cell["measured"]["values"][metric.name]
+        (cell["run"], key): sign * cell["measured"]["values"][metric.name]
         for key, cell in cells.items()
         if "measured" in cell and cell["measured"]["comparison"] and _is_of(key, family)
     }
     baseline = cells.get(NONE.key, {}).get("run")
-    return [(max(found, key=lambda run: found[run]), baseline)] if found and baseline else []
+    if not found or not baseline:
+        return []
+    # Equal ones: the earlier run, whatever the order in which the database gives the columns back.
+    run, key = max(found, key=lambda column: (found[column], -column[0]))
+    return [(run, baseline, key)]
+
+
+def regression_of(line: Mapping[str, Any] | None) -> Regression | None:
+    """A line of a report as it was regressed; None where there is none, or where it was kept without what draws it."""
+    if line is None or "intercept" not in line:
+        return None
+    interval = line["interval"]
+    return Regression(
+        n=line["n"],
+        slope=line["slope"],
+        intercept=line["intercept"],
+        correlation=line["correlation"],
+        p_value=line["p_value"],
+        slope_interval=None if interval is None else Interval(*interval),
+        level=LEVEL,
+        mean_size=line["mean_size"],
+        size_squares=line["size_squares"],
+        residual_variance=line["residual_variance"],
+    )
 
 
 def _is_of(key: str, family: Family) -> bool:
@@ -69,4 +96,8 @@ def _line(points: list[UserPoint]) -> dict[str, Any] | None:
         "interval": None if line.slope_interval is None else list(line.slope_interval),
         "correlation": line.correlation,
         "p_value": line.p_value,
+        "intercept": line.intercept,
+        "mean_size": line.mean_size,
+        "size_squares": line.size_squares,
+        "residual_variance": line.residual_variance,
     }

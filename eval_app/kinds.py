@@ -30,3 +30,10 @@ SCORE_RUN = Kind(
     handler="workers.evaluating.score",
     lease_seconds=120,
 )
+
+COMPARE_EXPERIMENT = Kind(
+    name="compare_experiment",
+    queue="cpu",
+    handler="workers.evaluating.compare",
+    lease_seconds=120,
+)

@@ -20,9 +20,23 @@ def number(value: float) -> str:
     return f"{value:.3f}"
 
 
+def value_text(cell: Cell) -> str:
+    """A cell's value, with several seeds their mean and standard deviation; a dash where it did not run."""
+    if cell.value is None:
+        return "–"
+    if cell.spread is not None:
+        return f"{number(cell.spread.mean)} ± {number(cell.spread.deviation)}"
+    return number(cell.value)
+
+
+def is_best(cell: Cell) -> bool:
+    """Whether nothing in the row is better, with several seeds by their means."""
+    return cell.best if cell.spread is None else cell.spread.best
+
+
 def stars(cell: Cell) -> str:
-    """The mark of a difference from the baseline that stands after Holm's correction."""
-    if cell.p_holm is None:
+    """The mark of a difference from the baseline that stands after Holm's correction; none for a mean of seeds."""
+    if cell.p_holm is None or cell.spread is not None:
         return ""
     return next((mark for below, mark in SIGNIFICANCE if cell.p_holm < below), "")
 
@@ -63,6 +77,9 @@ def legend(table: Table) -> str:
     test = "p < 0.05, 0.01, 0.001 (paired permutation over users, Holm-corrected)"
     text = f"*, **, ***: different from {table.baseline.title} at {test}; n: questions."
     erased = max((cell.erased or 0 for row in table.rows for cell in row.cells.values()), default=0)
+    seeds = max((cell.spread.seeds for row in table.rows for cell in row.cells.values() if cell.spread), default=0)
+    if seeds:
+        text += f" ±: mean and sample standard deviation of {seeds} seeds; differences of means are not tested."
     if erased:
         text += f" {erased} erased: of so many users nothing is left but their part in these figures."
     return text

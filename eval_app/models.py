@@ -275,6 +275,30 @@ class ExperimentRun(models.Model):
         return f"{self.method} of {self.task}"
 
 
+class ExperimentComparison(models.Model):
+    """An experiment's columns held against another baseline than no personalization, which its report is about.
+
+    It holds aggregates alone, as the report does, and stands for as long as the report is the one it was made of.
+    """
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="comparisons", db_index=False)
+    # The method's key: "rag:bm25".
+    baseline = models.CharField(max_length=100)
+    # sha256 of what the report measured.
+    report_digest = models.CharField(max_length=64)
+    # By task and method key what `eval_app.comparison.Comparison` says.
+    comparisons = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "baseline"], name="comparison_once_a_baseline"),
+        ]
+
+    def __str__(self) -> str:
+        return f"comparison {self.pk}"
+
+
 class Prediction(models.Model):
     """What one run answered to one question, and how the answer came about."""
 

@@ -11,6 +11,7 @@ from django.db.models import Avg, Count, Sum
 from django.db.models.functions import Now
 from psycopg.types.json import Jsonb
 
+from eval_app.comparison import Comparison
 from eval_app.figure_1 import figure_1
 from eval_app.improvement import user_improvements
 from eval_app.methods import BEST, NONE, Method, parse_method
@@ -26,6 +27,9 @@ _RUNS_HELD = 3
 NO_GOLDS = "predicted, not scored: the split has no golds"
 NOBODY_LEFT = "everyone whose questions it answered was erased"
 _CHUNK = 1000
+
+Comparisons = Mapping[str, Mapping[str, Comparison]]
+"""What columns are against a baseline, by task and method key."""
 
 
 def score_run(*, run: Run) -> None:
@@ -237,26 +241,37 @@ def _why_not(run: Run | None) -> str:
     return f"{run.state}: {run.error}" if run.error else run.state
 
 
-def experiment_table(*, experiment: Experiment) -> Table:
-    """The comparison table of an experiment that has ended; raises ValueError for one that has not."""
+def experiment_table(
+    *, experiment: Experiment, baseline: Method = NONE, comparisons: Comparisons | None = None
+) -> Table:
+    """The comparison table of an experiment that has ended; raises ValueError for one that has not.
+
+    The report compares with no personalization. For another baseline, `comparisons` holds by task and method key what
+    was found against it (`eval_app.baselines`); controls are compared with their own columns whatever the baseline.
+    """
     if experiment.report is None:
         raise ValueError(f"Experiment “{experiment.name}” has not ended: there is no table yet.")
+    if (baseline == NONE) != (comparisons is None):
+        raise ValueError("another baseline than no personalization comes with its comparisons, and only that")
     measured: Mapping[str, Mapping[str, Any]] = experiment.report["measured"]
     outcomes: dict[tuple[str, str], Outcome] = {}
     erased = dict(Run.objects.filter(columns__experiment=experiment).values_list("pk", "erased_end_users"))
     for task, cells in measured.items():
-        for method, cell in cells.items():
+        for key, cell in cells.items():
             if "reason" in cell:
-                outcomes[task, method] = NotRun(cell["reason"])
+                outcomes[task, key] = NotRun(cell["reason"])
                 continue
-            chosen = cell["retriever"] if parse_method(method).retriever == BEST else None
-            outcomes[task, method] = replace(
-                Measured.from_dict(cell["measured"]), retriever=chosen, erased=erased.get(cell["run"], 0)
-            )
+            method = parse_method(key)
+            chosen = cell["retriever"] if method.retriever == BEST else None
+            found = replace(Measured.from_dict(cell["measured"]), retriever=chosen, erased=erased.get(cell["run"], 0))
+            if comparisons is not None and method.control is None:
+                found = replace(found, comparison=comparisons.get(task, {}).get(key))
+            outcomes[task, key] = found
     return build_table(
         tasks=[get_task(task) for task in sorted(measured)],
         columns=_columns(experiment),
         outcomes=outcomes,
+        baseline=baseline,
         figure_1=experiment.report.get("figure_1"),
         reference=experiment.configuration["reference"],
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from eval_app.layout import begins_task, number
-from eval_app.methods import Method
+from eval_app.methods import NONE, Method
 from eval_app.table import Cell, Row, Table
 
 CLEARLY = 0.01
@@ -78,13 +78,13 @@ def swapped_line(table: Table) -> str:
 
 def _share_of_possible(table: Table) -> Supplement | None:
     rows = [row for row in table.rows if row.oracle is not None]
-    columns = [method for method in table.columns if method != table.baseline]
+    columns = [method for method in table.columns if method != NONE]
     if not rows or not columns:
         return None
     shares = [row.cells[method.key].share for row in rows for method in columns]
     reasons = dict.fromkeys(share.reason for share in shares if share is not None and share.reason)
     return Supplement(
-        title=f"Share of the possible gain: 0 is {table.baseline.title}, 1 the oracle, who knows each user",
+        title=f"Share of the possible gain: 0 is {NONE.title}, 1 the oracle, who knows each user",
         columns=columns,
         leads=("Oracle",),
         lines=[

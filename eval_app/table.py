@@ -130,13 +130,30 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """A cell over `seeds` experiments that differ in their seed alone: mean, sample standard deviation, mean gains.
+
+    The gains over the baseline are by the metric's direction, positive where better; None where some seed has none.
+    `best` is set where no mean of the row is better.
+    """
+
+    mean: float
+    deviation: float
+    seeds: int
+    gain: float | None = None
+    relative_gain: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A method's result in a metric.
 
     `value` is None where it did not run (`reason` says why). `note` says why a value cannot be compared with the row's
     others. `p_value`, `delta`, `relative_gain` are against the baseline; wins, ties and losses stand in the row of the
     task's primary metric. `retriever` is what the method's `best` was. `share` is known where the row has an oracle,
-    `control` where controls were asked for, `erased` where users were erased of those whom the value is about.
+    `control` where controls were asked for, `erased` where users were erased of those whom the value is about, `spread`
+    where other seeds were averaged with this one.
     """
 
     value: float | None
@@ -157,6 +174,7 @@ class Cell:
     share: Share | None = None
     control: Control | None = None
     erased: int | None = None
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +226,31 @@ def build_table(
     return Table(columns=columns, baseline=baseline, rows=rows, average=average, reference=reference, figure_1=figure_1)
 
 
+def part_of_table(table: Table, *, rows: Sequence[Row], columns: Sequence[Method]) -> Table:
+    """These rows and columns of a table, in this order, as a table of its own.
+
+    The best of a row and the average improvement are then of what is shown. What was tested stays as it was: Holm's
+    correction is over the whole table, so that no choice of a part makes a difference significant.
+    """
+    averaged = [*columns, *(method for method in (NONE,) if method not in columns and method in table.columns)]
+    gains = average_relative_improvement(_value_row(row, averaged) for row in rows)
+    shown = [
+        replace(row, cells=_marked({method.key: row.cells[method.key] for method in columns}, row.metric))
+        for row in rows
+    ]
+    average = {family: gains.get(family, AverageGain(None, 0)) for family in _families(columns)}
+    return replace(table, rows=shown, columns=columns, average=average)
+
+
 def table_as_json(table: Table) -> dict[str, Any]:
     """The report's form: `{"rows": [...], "average_relative_improvement": {family: percent}, "figure_1": {family: {task
     or "all": line}} or null, "reference": ... or null}`.
 
-    A cell has `value` and `n` always, and of the rest what is known.
+    A cell has `value` and `n` always, and of the rest what is known. `{"baseline": method}` comes first where it is
+    another than no personalization.
     """
     return {
+        **({} if table.baseline == NONE else {"baseline": table.baseline.key}),
         "rows": [_row_as_json(row) for row in table.rows],
         "average_relative_improvement": {family.value: gain.percent for family, gain in table.average.items()},
         "figure_1": table.figure_1,
@@ -248,13 +284,13 @@ def _task_rows(
     found = {method: outcomes.get((task.key, method.key), NOT_ASKED_FOR) for method in columns}
     measured = {method: outcome for method, outcome in found.items() if isinstance(outcome, Measured)}
     lead = measured.get(baseline) or max(measured.values(), key=lambda one: one.n, default=None)
-    base = measured.get(baseline)
+    base, none = measured.get(baseline), measured.get(NONE)
     rows = []
     for at, metric in enumerate(task.metrics):
         cells = {}
         for method, outcome in found.items():
-            cell = _cell(outcome, metric, lead=lead, base=base, primary=at == 0)
-            control = _control(task, method, outcomes, metric, own=outcome, base=base)
+            cell = _cell(outcome, metric, lead=lead, base=base, none=none, primary=at == 0)
+            control = _control(task, method, outcomes, metric, own=outcome, none=none)
             cells[method.key] = replace(cell, control=control)
         oracle = lead.oracle[metric.name] if lead is not None and lead.oracle is not None else None
         rows.append(Row(task=task, metric=metric, n=lead.n if lead else 0, cells=_marked(cells, metric), oracle=oracle))
@@ -268,7 +304,7 @@ def _control(
     metric: Metric,
     *,
     own: Outcome,
-    base: Measured | None,
+    none: Measured | None,
 ) -> Control | None:
     """How the swapped control of `method` did; None where nobody asked for it."""
     if not method.family.personalizes:
@@ -278,27 +314,35 @@ def _control(
         return None
     if isinstance(outcome, NotRun):
         return Control(value=None, n=0, reason=outcome.reason)
-    control = Control(value=outcome.values[metric.name], n=outcome.n, share=_share(outcome, metric, base))
+    control = Control(value=outcome.values[metric.name], n=outcome.n, share=_share(outcome, metric, none))
     if outcome.comparison is not None:
         return replace(control, p_value=outcome.comparison.metrics[metric.name].p_value)
     own_ran = isinstance(own, Measured)
     return replace(control, reason=OTHER_QUESTIONS if own_ran else "its own column did not run")
 
 
-def _share(outcome: Measured, metric: Metric, base: Measured | None) -> Share | None:
+def _share(outcome: Measured, metric: Metric, none: Measured | None) -> Share | None:
     """The share of the possible gain; None where there is no oracle."""
     if outcome.oracle is None:
         return None
-    if base is None or base.question_set != outcome.question_set:
+    if none is None or none.question_set != outcome.question_set:
         return Share(None, NO_BASELINE)
-    value, none, oracle = outcome.values[metric.name], base.values[metric.name], outcome.oracle[metric.name]
-    possible, reached = oracle - none, value - none
+    value, least, oracle = outcome.values[metric.name], none.values[metric.name], outcome.oracle[metric.name]
+    possible, reached = oracle - least, value - least
     if not metric.higher_is_better:
-        possible, reached = none - oracle, none - value
+        possible, reached = least - oracle, least - value
     return Share(reached / possible) if possible > SAME else Share(None, NO_GAIN)
 
 
-def _cell(outcome: Outcome, metric: Metric, *, lead: Measured | None, base: Measured | None, primary: bool) -> Cell:
+def _cell(
+    outcome: Outcome,
+    metric: Metric,
+    *,
+    lead: Measured | None,
+    base: Measured | None,
+    none: Measured | None,
+    primary: bool,
+) -> Cell:
     if isinstance(outcome, NotRun):
         return Cell(value=None, n=0, users=0, reason=outcome.reason)
     value = outcome.values[metric.name]
@@ -308,7 +352,7 @@ def _cell(outcome: Outcome, metric: Metric, *, lead: Measured | None, base: Meas
         users=outcome.users,
         interval=outcome.intervals.get(metric.name),
         retriever=outcome.retriever,
-        share=_share(outcome, metric, base),
+        share=_share(outcome, metric, none),
         erased=outcome.erased or None,
     )
     if lead is not None and outcome.question_set != lead.question_set:

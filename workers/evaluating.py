@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from eval_app.baselines import compare_with, record_comparison
 from eval_app.experiments import advance_experiment, record_provenance
 from eval_app.models import Experiment, Run
 from eval_app.reports import score_run
@@ -35,3 +36,25 @@ def score(jobs: Sequence[ClaimedJob]) -> None:
             run = Run.objects.select_related("split").filter(pk=job.payload["run_id"], state=Run.State.SCORING).first()
             if run is not None:
                 score_run(run=run)
+
+
+def compare(jobs: Sequence[ClaimedJob]) -> None:
+    """Hold each job's experiment against another baseline."""
+    for job in jobs:
+        with job.isolated():
+            _compare(job)
+
+
+def _compare(job: ClaimedJob) -> None:
+    experiment = Experiment.objects.filter(pk=job.payload["experiment_id"], report__isnull=False).first()
+    if experiment is None:
+        with job.finishing():
+            return
+
+    def say(done: int, total: int) -> None:
+        job.check()
+        job.progress(done=done, total=total, message="columns compared")
+
+    found = compare_with(experiment=experiment, baseline=job.payload["baseline"], say=say)
+    with job.finishing():
+        record_comparison(experiment=experiment, baseline=job.payload["baseline"], comparisons=found)

@@ -1,12 +1,14 @@
 """Addresses of the pages of this app, each under its workspace's."""
 
 from django.urls import URLPattern, path
-
 from eval_app.views.experiment import ExperimentPage, ExperimentProgressPage
 from eval_app.views.experiment_new import ExperimentEstimatePage, ExperimentNewPage
 from eval_app.views.experiments import ExperimentsPage
 from eval_app.views.run import RunPage
 from eval_app.views.run_compare import RunComparePage
+from eval_app.views.figures import FORMS as PICTURES
+from eval_app.views.figures import Figure1File, Figure1Page
+from eval_app.views.tables import FORMS, ComparisonProgress, ExperimentTableFile, ExperimentTablePage
 
 urlpatterns: list[URLPattern] = [
     path("experiments/", ExperimentsPage.as_view(), name="experiments"),
@@ -16,4 +18,27 @@ urlpatterns: list[URLPattern] = [
     path("experiments/<id:experiment_id>/progress/", ExperimentProgressPage.as_view(), name="experiment-progress"),
     path("runs/<id:run_id>/", RunPage.as_view(), name="run"),
     path("runs/<id:run_id>/compare/", RunComparePage.as_view(), name="run-compare"),
+    path("experiments/<id:experiment_id>/table/", ExperimentTablePage.as_view(), name="experiment-table"),
+    path(
+        "experiments/<id:experiment_id>/table/comparison/",
+        ComparisonProgress.as_view(),
+        name="experiment-table-comparison",
+    ),
+    *(
+        path(
+            f"experiments/<id:experiment_id>/table.{form}",
+            ExperimentTableFile.as_view(form=form),
+            name=f"experiment-table-{form}",
+        )
+        for form in FORMS
+    ),
+    path("experiments/<id:experiment_id>/figure-1/", Figure1Page.as_view(), name="experiment-figure-1"),
+    *(
+        path(
+            f"experiments/<id:experiment_id>/figure-1.{form}",
+            Figure1File.as_view(form=form),
+            name=f"experiment-figure-1-{form}",
+        )
+        for form in PICTURES
+    ),
 ]
