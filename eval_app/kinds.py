@@ -9,6 +9,13 @@ IMPORT_DATASET = Kind(
     lease_seconds=60,
 )
 
+CHECK_IMPORT = Kind(
+    name="check_import",
+    queue="cpu",
+    handler="workers.importing.check",
+    lease_seconds=60,
+)
+
 ADVANCE_EXPERIMENT = Kind(
     name="advance_experiment",
     queue="cpu",
