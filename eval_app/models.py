@@ -114,12 +114,12 @@ class DatasetImport(models.Model):
 
     class State(models.TextChoices):
         DRAFT = "draft", "waits for its files"
-        CHECKING = "checking", "its files are being checked"
+        CHECKING = "checking", "is being checked"
         CHECKED = "checked", "was checked"
-        IMPORTING = "importing"
-        DONE = "done"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
+        IMPORTING = "importing", "is under way"
+        DONE = "done", "is done"
+        FAILED = "failed", "has failed"
+        CANCELLED = "cancelled", "was cancelled"
 
     class Source(models.TextChoices):
         FILES = "files", "the files of one split"
