@@ -7,22 +7,23 @@ class EvalAppConfig(AppConfig):
 
     def ready(self) -> None:
         from common import navigation
-        from eval_app import experiments, import_requests, import_sweeps, runs
+        from eval_app import experiments, import_checks, import_requests, import_sweeps, runs
         from eval_app.destinations import DESTINATIONS
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
-        from eval_app.kinds import ADVANCE_EXPERIMENT, COMPARE_EXPERIMENT, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
+        from eval_app.kinds import IMPORT_DATASET, KINDS
         from eval_app.webhook_events import OF_EXPERIMENTS
         from jobs import kinds, origins, sweeps
         from training_app import finishers
         from users_app import erasers, exporting, webhook_events
 
-        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN, COMPARE_EXPERIMENT):
+        for kind in KINDS:
             kinds.register(kind)
         finishers.register("run", runs.collect_generation)
         origins.register("run", experiments.advance_after)
         origins.register(experiments.ORIGIN, experiments.step_ended)
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
+        origins.register(import_checks.ORIGIN, import_checks.check_ended)
         sweeps.register(experiments.advance_stalled)
         sweeps.register(import_requests.sweep_sources, every_seconds=600)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)

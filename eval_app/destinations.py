@@ -4,4 +4,8 @@ from typing import Final
 
 from common.navigation import Destination
 
-DESTINATIONS: Final = (Destination(10, "Experiments", "experiments"),)
+DESTINATIONS: Final = (
+    Destination(10, "Experiments", "experiments"),
+    Destination(20, "Datasets", "datasets"),
+    Destination(30, "Imports", "imports"),
+)

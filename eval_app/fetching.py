@@ -49,7 +49,7 @@ def fetch(files: Mapping[str, StoredFile], folder: Path) -> None:
     Raises `ObjectMissing`, `NotAsDeclared`, `NoRoom` and `ObjectStoreUnavailable`.
     """
     sizes = {name: _size(stored) for name, stored in files.items()}
-    _take_room({folder / name: size for name, size in sizes.items()}, folder)
+    take_room({folder / name: size for name, size in sizes.items()}, folder)
     for name, stored in files.items():
         _fetch(stored, folder / name, size=sizes[name])
 
@@ -63,8 +63,8 @@ def _size(stored: StoredFile) -> int:
     return found.size
 
 
-def _take_room(sizes: Mapping[Path, int], folder: Path) -> None:
-    """Take the files' room at once, so that imports side by side cannot each count on the same."""
+def take_room(sizes: Mapping[Path, int], folder: Path) -> None:
+    """Take the files' room at once, so that imports side by side cannot each count on the same. Raises `NoRoom`."""
     total = sum(sizes.values())
     reserve = settings.IMPORT_DISK_RESERVE_BYTES
     try:

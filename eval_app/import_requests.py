@@ -5,27 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import transaction
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
-from eval_app.fetching import StoredFile, fetch
+from eval_app.fetching import StoredFile, fetch, take_room
+from eval_app.import_records import begin, record_end
 from eval_app.importing import Order, Source, files_digest
 from eval_app.kinds import IMPORT_DATASET
-from eval_app.models import DatasetSplit
+from eval_app.models import DatasetSplit, Upload
 from eval_app.uploads import delete_imported, give_back_uploads, take_uploads
 from jobs.models import FINISHED, UNFINISHED, Job, State
 from jobs.selectors import jobs_of
 from jobs.services import JobSpec, enqueue
+from lamp.archives import splits_of_archive, take_out
 from lamp.catalogue import get_task
+from lamp.problems import LampProblem
 from lamp.reading import Separation
 from lamp.tasks import Task
 from users_app.audit import INSTALLATION, Actor, record
@@ -41,6 +45,8 @@ QUESTIONS: Final = "questions.json"
 OUTPUTS: Final = "outputs.json"
 TRUTH: Final = "truth.json"
 _OBJECTS: Final = {"questions": QUESTIONS, "outputs": OUTPUTS, "truth": TRUTH}
+# A zip of a task's folder, in place of the files.
+ARCHIVE: Final = "archive"
 
 _UPLOAD_AT_MOST: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -130,15 +136,17 @@ def request_import_of_uploads(
         split=split,
         task=task,
         separation=separation,
-        sources={
-            "keep_source": keep_source,
-            "uploads": {
-                place: asdict(StoredFile(upload.object_key, upload.name, upload.size, upload.sha256))
-                for place, upload in taken.items()
-            },
-        },
+        sources={"keep_source": keep_source, "uploads": sources_of(taken)},
         by=by,
     )
+
+
+def sources_of(uploads: Mapping[str, Upload]) -> dict[str, Any]:
+    """What the payload of a job says of the uploads that it reads, by what each is."""
+    return {
+        place: asdict(StoredFile(upload.object_key, upload.name, upload.size, upload.sha256))
+        for place, upload in uploads.items()
+    }
 
 
 @transaction.atomic
@@ -153,7 +161,44 @@ def _enqueue_import(
     sources: Mapping[str, Any],
     by: Actor,
 ) -> Job:
-    """Enqueue the import of the files that `sources` tells of, and record who started it."""
+    """Enqueue the import of the files that `sources` tells of, with the row that tells of it."""
+    uploads = sources.get("uploads", {})
+    begin(
+        workspace=workspace,
+        import_id=import_id,
+        dataset=dataset,
+        split=split,
+        task=task,
+        separation=separation,
+        keep_source=bool(sources.get("keep_source")),
+        files={place: {"name": stored["name"], "size": stored["size"]} for place, stored in uploads.items()}
+        or {place: {"name": name} for place in _OBJECTS if (name := sources.get(f"{place}_name"))},
+        by=by,
+    )
+    return enqueue_split(
+        workspace=workspace,
+        import_id=import_id,
+        dataset=dataset,
+        split=split,
+        task=task,
+        separation=separation,
+        sources=sources,
+        by=by,
+    )
+
+
+def enqueue_split(
+    *,
+    workspace: Workspace,
+    import_id: str,
+    dataset: str,
+    split: str,
+    task: Task | None,
+    separation: Separation | None,
+    sources: Mapping[str, Any],
+    by: Actor,
+) -> Job:
+    """Enqueue the import of one split, and record who started it. Call it in a transaction."""
     job = enqueue(
         JobSpec(
             kind=IMPORT_DATASET.name,
@@ -216,22 +261,59 @@ def check_names(*, workspace: str, dataset: str, split: str) -> None:
 
 
 def order_of(*, workspace: Workspace, payload: dict[str, Any], folder: Path) -> Order:
-    """What a job's payload asks for, its files fetched into `folder`. Raises as `fetch`."""
+    """What a job's payload asks for, its files fetched into `folder`. Raises as `fetch`, and `LampProblem`."""
+    # Not to its end, where the files go.
+    return next(orders_of(workspace=workspace, payload=payload, folder=folder))
+
+
+def orders_of(
+    *, workspace: Workspace, payload: dict[str, Any], folder: Path, check: Callable[[], None] = lambda: None
+) -> Iterator[Order]:
+    """`order_of` for one split after the other of an archive whose payload names none of them.
+
+    The files of one are gone when the next is asked for. `check` is called now and then, and may raise to stop.
+    """
     files = _stored_files(payload)
+    if ARCHIVE in files:
+        yield from _orders_of_archive(workspace, payload, files[ARCHIVE], folder, check)
+        return
     fetch({_OBJECTS[place]: stored for place, stored in files.items()}, folder)
+    sources = {place: Source(folder / _OBJECTS[place], stored.name) for place, stored in files.items()}
+    yield _order(workspace, payload, payload["split"], sources)
 
-    def fetched(place: str) -> Source | None:
-        return Source(folder / _OBJECTS[place], files[place].name) if place in files else None
 
-    questions = fetched("questions")
-    assert questions is not None
+def _orders_of_archive(
+    workspace: Workspace, payload: dict[str, Any], stored: StoredFile, folder: Path, check: Callable[[], None]
+) -> Iterator[Order]:
+    fetch({ARCHIVE: stored}, folder)
+    archive = folder / ARCHIVE
+    splits = splits_of_archive(archive, name=stored.name, most_bytes=settings.UPLOAD_MAX_BYTES)
+    wanted = payload["split"]
+    if wanted and wanted not in splits:
+        raise LampProblem(
+            file=stored.name,
+            message=f"holds no {wanted}_questions.json",
+            remedy=f"Import one of its splits: {', '.join(splits)}",
+        )
+    for split, files in splits.items():
+        if wanted in ("", split):
+            targets = {what: folder / _OBJECTS[what] for what in files.members}
+            take_room({target: files.sizes[what] for what, target in targets.items()}, folder)
+            take_out(archive, files, targets, name=stored.name, check=check)
+            sources = {what: Source(target, os.path.basename(files.members[what])) for what, target in targets.items()}
+            yield _order(workspace, payload, split, sources)
+            for target in targets.values():
+                target.unlink()
+
+
+def _order(workspace: Workspace, payload: dict[str, Any], split: str, sources: Mapping[str, Source]) -> Order:
     return Order(
         workspace=workspace,
         dataset=payload["dataset"],
-        split=payload["split"],
-        questions=questions,
-        outputs=fetched("outputs"),
-        truth=fetched("truth"),
+        split=split,
+        questions=sources["questions"],
+        outputs=sources.get("outputs"),
+        truth=sources.get("truth"),
         task=get_task(payload["task"]) if payload["task"] else None,
         separation=payload["separation"],
     )
@@ -275,10 +357,11 @@ def import_ended(origin: str) -> None:
     if jobs.exclude(state__in=FINISHED).exists():
         return
     import_id = origin.partition(":")[2]
-    if jobs.filter(state=State.DONE).exists():
+    if set(jobs.values_list("state", flat=True)) == {State.DONE}:
         delete_imported(import_id=import_id)
     else:
         give_back_uploads(import_id=import_id)
+    record_end(import_id=import_id, jobs=jobs)
     get_store().delete_prefix(f"{PASSING}/{import_id}/")
     for prefix in jobs.exclude(state=State.DONE).values_list("payload__prefix", flat=True):
         # Uploads have no place of their own.

@@ -9,6 +9,13 @@ IMPORT_DATASET = Kind(
     lease_seconds=60,
 )
 
+CHECK_IMPORT = Kind(
+    name="check_import",
+    queue="cpu",
+    handler="workers.importing.check",
+    lease_seconds=60,
+)
+
 ADVANCE_EXPERIMENT = Kind(
     name="advance_experiment",
     queue="cpu",
@@ -37,3 +44,5 @@ COMPARE_EXPERIMENT = Kind(
     handler="workers.evaluating.compare",
     lease_seconds=120,
 )
+
+KINDS = (IMPORT_DATASET, CHECK_IMPORT, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN, COMPARE_EXPERIMENT)

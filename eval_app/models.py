@@ -104,6 +104,97 @@ class Upload(models.Model):
         return f"upload {self.pk}"
 
 
+class DatasetImport(models.Model):
+    """An import from the first word of it to its report, so that nothing is lost when its page is left.
+
+    Those that pages begin are drafts until their files are there and were checked; those that commands and programs ask
+    for begin as `importing`. It outlives its jobs, and what it says of an end user's texts (`samples`) goes with its
+    uploads.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "waits for its files"
+        CHECKING = "checking", "is being checked"
+        CHECKED = "checked", "was checked"
+        IMPORTING = "importing", "is under way"
+        DONE = "done", "is done"
+        FAILED = "failed", "has failed"
+        CANCELLED = "cancelled", "was cancelled"
+
+    class Source(models.TextChoices):
+        FILES = "files", "the files of one split"
+        ARCHIVE = "archive", "a zip of a task's folder"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="imports", db_index=False)
+    dataset = models.SlugField(max_length=100, db_index=False)
+    # Empty: every split of the archive.
+    split = models.CharField(max_length=10, choices=DatasetSplit.Split, blank=True)
+    source = models.CharField(max_length=10, choices=Source, default=Source.FILES)
+    # Empty: as recognised.
+    task = models.CharField(max_length=100, blank=True)
+    separation = models.CharField(max_length=10, choices=Separation, blank=True)
+    keep_source = models.BooleanField(default=False)
+    # By what each is ("questions", "outputs", "truth", "archive"): its upload's id, its name and its bytes.
+    files = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    # What the check found, a split each; None before it.
+    findings = models.JSONField(null=True, blank=True)
+    # The first questions of each split, in people's own words.
+    samples = models.JSONField(null=True, blank=True)
+    # How its jobs ended, a split each.
+    report = models.JSONField(null=True, blank=True)
+    # Why the last check or import came to nothing.
+    error = models.TextField(blank=True)
+    # Its jobs' origin is "import:" and this; empty before the import.
+    import_id = models.CharField(max_length=32, blank=True, editable=False)
+    begun_by = models.CharField(max_length=150, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["import_id"], condition=~Q(import_id=""), name="import_once_an_id"),
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=["draft", "checking", "checked", "importing", "done", "failed", "cancelled"],
+                    source__in=["files", "archive"],
+                ),
+                name="import_state_and_source_are_known",
+            ),
+            models.CheckConstraint(condition=~Q(split="") | Q(source="archive"), name="import_names_its_split"),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="import_of_workspace"),
+            models.Index(fields=["id"], condition=Q(state__in=["checking", "importing"]), name="import_under_way"),
+        ]
+
+    def __str__(self) -> str:
+        return f"import {self.pk}"
+
+
+class ImportProblem(models.Model):
+    """Something that is wrong with the files of an import, as its check found it."""
+
+    dataset_import = models.ForeignKey(DatasetImport, on_delete=models.CASCADE, related_name="problems", db_index=False)
+    position = models.PositiveIntegerField()
+    split = models.CharField(max_length=10)
+    file = models.TextField()
+    # From 1; null where it is the file's.
+    row = models.PositiveBigIntegerField(null=True)
+    question_id = models.TextField(blank=True)
+    field = models.TextField(blank=True)
+    message = models.TextField()
+    remedy = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset_import", "position"], name="import_problem_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"problem {self.position} of import {self.dataset_import_id}"
+
+
 class Question(models.Model):
     """One question with its gold and its end user's profile as of then.
 

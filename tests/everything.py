@@ -1,6 +1,7 @@
 """A workspace that has one of everything, for tests that go over all of the API."""
 
-from eval_app.models import DatasetSplit
+from eval_app.dataset_imports import create_draft
+from eval_app.models import DatasetSplit, ImportProblem
 from eval_app.uploads import create_upload
 from jobs.services import JobSpec, cancel, enqueue
 from tests import people
@@ -10,6 +11,7 @@ from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
 from tests.webhooks import webhook
 from training_app.adapters import record_adapter
+from users_app.audit import INSTALLATION
 from users_app.erasure import erase_end_user
 from users_app.models import EndUser, Workspace
 from users_app.tasks import define_task
@@ -28,9 +30,17 @@ def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit
     runs = {method: answered_run(dev, answers, method=method) for method in ("none", "rag:bm25")}
     ended(dev, runs)
     create_upload(workspace=workspace, name=FILENAME, size=2)
+    _an_import_with_a_problem(workspace)
     define_task(workspace=workspace, definition=REPLIES)
     job = enqueue(JobSpec(kind="embed_documents", workspace_id=workspace.pk, end_user_id=alice.pk))
     cancel(job.pk)
     send_ping(endpoint=webhook(workspace, f"https://93.184.216.34/{HOOKS}"))
     erase_end_user(workspace=workspace, end_user=people.person(workspace, "carol"))
     return workspace
+
+
+def _an_import_with_a_problem(workspace: Workspace) -> None:
+    draft = create_draft(workspace=workspace, dataset="more", split="dev", source="files", by=INSTALLATION)
+    ImportProblem.objects.create(
+        dataset_import=draft, position=0, split="dev", file=FILENAME, row=1, message="is missing", remedy="Add it"
+    )

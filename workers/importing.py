@@ -1,4 +1,4 @@
-"""The job that imports a dataset's files."""
+"""The jobs that check a dataset's files, and that import them."""
 
 import tempfile
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.objects import ObjectMissing
 from eval_app.fetching import NotAsDeclared
+from eval_app.import_checks import check_files, record_check
 from eval_app.import_requests import keep_uploaded, order_of
 from eval_app.importing import import_split
 from jobs.batches import ClaimedJob, Permanent
@@ -41,3 +42,32 @@ def _import(job: ClaimedJob) -> None:
             raise Permanent(str(problem)) from None
         except ObjectMissing:
             raise Permanent("The files to import are gone from the object store. Import them again.") from None
+
+
+def check(jobs: Sequence[ClaimedJob]) -> None:
+    """Look at the files of each import and note what is found; problems with the files are no failure of the job."""
+    for job in jobs:
+        with job.isolated():
+            _check(job)
+
+
+def _check(job: ClaimedJob) -> None:
+    def report(done: int, total: int, doing: str) -> None:
+        job.check()
+        job.progress(done=done, total=total, message=doing)
+
+    workspace = workspace_by_id(job.workspace_id)
+    if workspace is None:
+        raise Permanent("The workspace is gone.")
+    with tempfile.TemporaryDirectory(prefix="lamppost-check-") as folder:
+        job.progress(message="fetching the files")
+        try:
+            checked = check_files(
+                workspace=workspace, payload=job.payload, folder=Path(folder), report=report, check=job.check
+            )
+        except (LampProblem, NotAsDeclared) as problem:
+            raise Permanent(str(problem)) from None
+        except ObjectMissing:
+            raise Permanent("The files are gone from the object store. Upload them again.") from None
+    with job.finishing() as result:
+        result.update(record_check(dataset_import_id=job.payload["dataset_import"], checked=checked))

@@ -9,6 +9,15 @@ from eval_app.views.run_compare import RunComparePage
 from eval_app.views.figures import FORMS as PICTURES
 from eval_app.views.figures import Figure1File, Figure1Page
 from eval_app.views.tables import FORMS, ComparisonProgress, ExperimentTableFile, ExperimentTablePage
+from eval_app.views.datasets import DatasetPage, DatasetsPage
+from eval_app.views.imports import (
+    ImportPage,
+    ImportProblems,
+    ImportProgress,
+    ImportsPage,
+    ImportUpload,
+    NewImportPage,
+)
 
 urlpatterns: list[URLPattern] = [
     path("experiments/", ExperimentsPage.as_view(), name="experiments"),
@@ -41,4 +50,12 @@ urlpatterns: list[URLPattern] = [
         )
         for form in PICTURES
     ),
+    path("datasets/", DatasetsPage.as_view(), name="datasets"),
+    path("datasets/<id:dataset_id>/", DatasetPage.as_view(), name="dataset"),
+    path("imports/", ImportsPage.as_view(), name="imports"),
+    path("imports/new/", NewImportPage.as_view(), name="import-new"),
+    path("imports/<id:dataset_import_id>/", ImportPage.as_view(), name="import"),
+    path("imports/<id:dataset_import_id>/upload/", ImportUpload.as_view(), name="import-upload"),
+    path("imports/<id:dataset_import_id>/progress/", ImportProgress.as_view(), name="import-progress"),
+    path("imports/<id:dataset_import_id>/problems.csv", ImportProblems.as_view(), name="import-problems"),
 ]

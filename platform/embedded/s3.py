@@ -62,6 +62,9 @@ class S3(Server):
                 # Straight to the folder, where an upload appears whole by a rename; a cache in between would hold
                 # a new object for seconds before it is safe from a kill.
                 "--vfs-cache-mode", "off", "--cache-dir", str(folder / "cache"),
+                # Browsers ask, without a signature, whether a page of another port may put files here. Any page may:
+                # what lets somebody in is the signature, which no browser adds by itself as it would a cookie.
+                "--allow-origin", "*",
                 "--log-level", "NOTICE", f":local:{folder / 'objects'}",
             ],
             cwd=folder,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lamp.bounds import GOLDS, Bounds
 from lamp.json_rows import JsonEvents, JsonRows
-from lamp.problems import LampProblem, shown_ids
+from lamp.problems import LampProblem, OnProblem, shown_ids
 from lamp.recognition import names_task
 from lamp.row_ids import SeenIds, id_as_text
 from lamp.tasks import Kind, Task
@@ -35,11 +35,18 @@ class Golds:
         return {gold.id: gold.output for gold in self.items}
 
 
-def read_golds(path: str | os.PathLike[str], *, task: Task | None = None, name: str | None = None) -> Golds:
+def read_golds(
+    path: str | os.PathLike[str],
+    *,
+    task: Task | None = None,
+    name: str | None = None,
+    on_problem: OnProblem | None = None,
+) -> Golds:
     """Stream the answers of an outputs file; with `task`, each must be one that the task can have.
 
     Raises `LampProblem` at once for a file that cannot be read, has another form or names another task, and at the
-    answer that is wrong. `name` is what messages call the file.
+    answer that is wrong; with `on_problem` that is told of such an answer, and the reading goes on to the next. `name`
+    is what messages call the file.
     """
     name = name or os.path.basename(path)
     task_key = _header(path, name)
@@ -50,26 +57,44 @@ def read_golds(path: str | os.PathLike[str], *, task: Task | None = None, name: 
             message=f"names another task than {task.key}",
             remedy=f'Give the outputs of {task.key}, whose "task" is "{task.file_key}"',
         )
-    return Golds(task_key, read_answers(path, bounds=GOLDS, prefix="golds.item", name=name, task=task))
+    items = read_answers(path, bounds=GOLDS, prefix="golds.item", name=name, task=task, on_problem=on_problem)
+    return Golds(task_key, items)
 
 
 def read_answers(
-    path: str | os.PathLike[str], *, bounds: Bounds, prefix: str, name: str, task: Task | None
+    path: str | os.PathLike[str],
+    *,
+    bounds: Bounds,
+    prefix: str,
+    name: str,
+    task: Task | None,
+    on_problem: OnProblem | None = None,
 ) -> Iterator[Gold]:
     """Stream the answers that stand under `prefix` ("golds.item"), each id once; with `task`, as it can have them.
 
-    Raises `LampProblem` at the answer that is wrong.
+    Raises `LampProblem` at the answer that is wrong, or tells `on_problem` of it.
     """
     seen = SeenIds(name)
     with JsonRows(path, bounds=bounds, prefix=prefix, name=name) as rows:
         for row in rows:
-            gold = _answer(row, name, rows.row)
-            seen.add(gold.id)
-            wrong = None if task is None else check_gold(task, gold.output)
-            if wrong is not None:
-                remedy = "Correct it, or name the task that these outputs belong to"
-                raise LampProblem(file=name, question_id=gold.id, field="output", message=wrong, remedy=remedy)
+            try:
+                gold = _answer(row, name, rows.row)
+                seen.add(gold.id)
+                _require_gold_of(task, gold, name)
+            except LampProblem as problem:
+                if on_problem is None:
+                    raise
+                problem.row = rows.row
+                on_problem(problem)
+                continue
             yield gold
+
+
+def _require_gold_of(task: Task | None, gold: Gold, name: str) -> None:
+    wrong = None if task is None else check_gold(task, gold.output)
+    if wrong is not None:
+        remedy = "Correct it, or name the task that these outputs belong to"
+        raise LampProblem(file=name, question_id=gold.id, field="output", message=wrong, remedy=remedy)
 
 
 def read_predictions(path: str | os.PathLike[str], *, name: str | None = None) -> Golds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 IDS_SHOWN = 5
 _LONGEST_SHOWN = 80
@@ -50,6 +50,10 @@ class LampProblem(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.file, self.message, self.remedy, self.question_id, self.row, self.field)
+
+
+OnProblem = Callable[[LampProblem], None]
+"""Is told of what is wrong with one row, which is then left out. May raise to stop the reading."""
 
 
 def shown_id(value: str) -> str:

@@ -13,7 +13,7 @@ from lamp.catalogue import CATALOGUE
 from lamp.dates import date_key
 from lamp.golds import Gold, Golds, read_golds
 from lamp.json_rows import JsonRows
-from lamp.problems import LampProblem
+from lamp.problems import LampProblem, OnProblem
 from lamp.queries import MissingMarker, end_of_word, query_of
 from lamp.recognition import (
     ROWS_LOOKED_AT,
@@ -81,22 +81,30 @@ def read_questions(
     task: Task | None = None,
     separation: Separation | None = None,
     name: str | None = None,
+    on_problem: OnProblem | None = None,
 ) -> Questions:
     """Stream the questions of a file, each checked, holding one question at a time.
 
     Task and separation are recognised where they are not given. Ids are unique as texts. Raises `LampProblem` at once
-    for a file that cannot be read or shows another task, and at the question that is wrong. `name` is what messages
-    call the file.
+    for a file that cannot be read or shows another task, and at the question that is wrong; with `on_problem` that is
+    told of such a question, and the reading goes on to the next. `name` is what messages call the file.
     """
-    return Questions(path, task=task, separation=separation, name=name)
+    return Questions(path, task=task, separation=separation, name=name, on_problem=on_problem)
 
 
 class Questions(Iterator[Question]):
     """The questions of one file; what was read so far is told by the attributes."""
 
     def __init__(
-        self, path: str | os.PathLike[str], *, task: Task | None, separation: Separation | None, name: str | None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        task: Task | None,
+        separation: Separation | None,
+        name: str | None,
+        on_problem: OnProblem | None = None,
     ) -> None:
+        self._on_problem = on_problem
         self.name = name or os.path.basename(path)
         outlines = first_rows(path, name=self.name)
         recognised = task_of_rows(outlines)
@@ -152,17 +160,21 @@ class Questions(Iterator[Question]):
         self.close()
 
     def __next__(self) -> Question:
-        try:
-            row = next(self._rows)
-        except StopIteration:
-            if self._rows.row == 0:
-                raise self._empty() from None
-            raise
-        try:
-            return self._question(row)
-        except LampProblem:
-            self.close()
-            raise
+        while True:
+            try:
+                row = next(self._rows)
+            except StopIteration:
+                if self._rows.row == 0:
+                    raise self._empty() from None
+                raise
+            try:
+                return self._question(row)
+            except LampProblem as problem:
+                if self._on_problem is None:
+                    self.close()
+                    raise
+                problem.row = self._rows.row
+                self._on_problem(problem)
 
     def _empty(self) -> LampProblem:
         return LampProblem(file=self.name, message="holds no question", remedy="Check that the right file was given")

@@ -11,7 +11,7 @@ from typing import Any
 
 from lamp.golds import Gold, golds_for_unknown_questions, questions_without_gold, read_golds
 from lamp.problems import IDS_SHOWN, LampProblem
-from lamp.reading import Separation, read_questions
+from lamp.reading import Question, Separation, read_questions
 from lamp.row_ids import SeenIds
 from lamp.tasks import Task
 from lamp.truth import oracle_of_unknown_questions, questions_without_oracle, read_oracle
@@ -64,6 +64,15 @@ class SplitStatistics:
     output_words: Spread = field(default_factory=Spread)
     ignored_fields: Mapping[str, int] = field(default_factory=dict)
 
+    def count_question(self, question: Question) -> None:
+        """Take a question into profile sizes and lengths; `questions` and `users` are the reader's to say."""
+        self.profile_entries.add(len(question.profile))
+        self.input_words.add(len(question.input.split()))
+
+    def count_gold(self, gold: Gold) -> None:
+        """Take a right answer into the lengths."""
+        self.output_words.add(len(gold.output.split()))
+
     def as_dict(self) -> dict[str, Any]:
         told: dict[str, Any] = {
             "task": self.task.key,
@@ -101,8 +110,7 @@ def split_statistics(
     # Hashes of ids, so that a file of very many questions stays small in memory.
     users: set[int] = set()
     for question in reader:
-        told.profile_entries.add(len(question.profile))
-        told.input_words.add(len(question.input.split()))
+        told.count_question(question)
         if question.user_id is not None:
             users.add(hash(question.user_id))
     told.questions, told.ignored_fields = reader.count, reader.ignored_fields
@@ -113,7 +121,7 @@ def split_statistics(
 
     if outputs is not None:
         told.golds = _require_an_answer_each(
-            _counted(read_golds(outputs, task=told.task).items, told.output_words),
+            _counted(read_golds(outputs, task=told.task).items, told),
             reader.ids,
             ids=ids,
             file=os.path.basename(outputs),
@@ -132,9 +140,9 @@ def split_statistics(
     return told
 
 
-def _counted(golds: Iterable[Gold], words: Spread) -> Iterator[Gold]:
+def _counted(golds: Iterable[Gold], told: SplitStatistics) -> Iterator[Gold]:
     for gold in golds:
-        words.add(len(gold.output.split()))
+        told.count_gold(gold)
         yield gold
 
 

@@ -1,0 +1,49 @@
+"""The datasets of a workspace, and one of them."""
+
+from typing import Any, Final
+
+from django.http import Http404
+
+from common.page_lists import page_of_list
+from eval_app.import_selectors import newest_of_splits
+from eval_app.models import Dataset
+from eval_app.workspace_selectors import datasets_of, experiments_of, newest_of_each_split, splits_of
+from users_app.views.base import WorkspacePage
+
+_EXPERIMENTS: Final = 20
+
+
+class DatasetsPage(WorkspacePage):
+    """All of them, the newest first, each with its splits."""
+
+    template_name = "eval_app/datasets.html"
+    title = "Datasets"
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        page = page_of_list(datasets_of(workspace=self.workspace), query=self.request.GET)
+        splits = newest_of_splits(datasets=page.rows)
+        rows = [(dataset, splits[dataset.pk]) for dataset in page.rows]
+        return super().get_context_data(page=page, rows=rows, **context)
+
+
+class DatasetPage(WorkspacePage):
+    """One dataset: the versions of its splits, and the experiments of it."""
+
+    template_name = "eval_app/dataset.html"
+    dataset: Dataset
+
+    def get_context_data(self, *, dataset_id: int, **context: Any) -> dict[str, Any]:
+        dataset = datasets_of(workspace=self.workspace).filter(pk=dataset_id).first()
+        if dataset is None:
+            raise Http404
+        self.title = dataset.name
+        newest = newest_of_each_split(dataset=dataset)
+        experiments = experiments_of(workspace=self.workspace).filter(dataset=dataset).order_by("-pk")
+        return super().get_context_data(
+            dataset=dataset,
+            newest=newest,
+            newest_ids={split.pk for split in newest},
+            page=page_of_list(splits_of(dataset=dataset), query=self.request.GET),
+            experiments=list(experiments[:_EXPERIMENTS]),
+            **context,
+        )
