@@ -4,4 +4,7 @@ from typing import Final
 
 from common.navigation import Destination
 
-DESTINATIONS: Final = (Destination(10, "Experiments", "experiments"),)
+DESTINATIONS: Final = (
+    Destination(10, "Experiments", "experiments"),
+    Destination(40, "People", "people"),
+)
