@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from eval_app.views.experiment_costs import ExperimentCostsPage
 from eval_app.views.experiment_question import ExperimentQuestionPage
 from eval_app.views.experiments import ExperimentsPage
 from eval_app.views.people import PeoplePage
@@ -11,6 +12,7 @@ from eval_app.views.run_users import RunUsersPage
 
 urlpatterns: list[URLPattern] = [
     path("experiments/", ExperimentsPage.as_view(), name="experiments"),
+    path("experiments/<id:experiment_id>/costs/", ExperimentCostsPage.as_view(), name="experiment-costs"),
     path(
         "experiments/<id:experiment_id>/questions/<id:question_id>/",
         ExperimentQuestionPage.as_view(),
