@@ -8,4 +8,5 @@ DESTINATIONS: Final = (
     Destination(10, "Experiments", "experiments"),
     Destination(20, "Datasets", "datasets"),
     Destination(30, "Imports", "imports"),
+    Destination(40, "People", "people"),
 )

@@ -3,7 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Abs, Now
 
 from training_app.models import BaseModel
 from users_app.models import EndUser, Workspace
@@ -458,11 +458,25 @@ class UserImprovement(models.Model):
     baseline_score = models.FloatField()
     # +1 better, -1 worse by the metric's direction, 0 unchanged.
     direction = models.SmallIntegerField()
+    # The difference of the scores, positive where better; exactly 0 where unchanged.
+    gain = models.GeneratedField(
+        expression=F("direction") * Abs(F("score") - F("baseline_score")),
+        output_field=models.FloatField(),
+        db_persist=True,
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "baseline", "end_user"], name="improvement_once_a_user"),
             models.CheckConstraint(condition=Q(direction__in=[-1, 0, 1]), name="improvement_direction_is_a_sign"),
+        ]
+        indexes = [
+            # A direction is a range of gains, so this one serves lists of it, too.
+            models.Index(fields=["run", "baseline", "gain", "end_user"], name="improvement_by_gain"),
+            models.Index(fields=["run", "baseline", "profile_size", "end_user"], name="improvement_by_size"),
+            models.Index(
+                fields=["run", "baseline", "direction", "profile_size", "end_user"], name="improvement_by_way_and_size"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,96 @@
+"""One end user: their profile over time, their adapters, what was lately generated for them, and what helped them."""
+
+from typing import Any, Final
+
+from common.keyset_lists import KeysetPage, keyset_page
+from eval_app.answer_selectors import improvements_of_person
+from eval_app.improvement import Direction
+from eval_app.views.found import end_user_or_404, run_title
+from eval_app.views.run_users import DIRECTION_TITLES
+from training_app.adapter_history import adapters_of_person, reasons_of
+from training_app.costs.words import bytes_in_words
+from training_app.generation_selectors import generations_of
+from users_app.models import Document, EndUser, ProfileEntry
+from users_app.profile_selectors import documents_by_period, documents_by_task, places_of
+from users_app.selectors import documents_of
+from users_app.views.base import WorkspacePage
+
+_ROWS: Final = 20
+_GENERATIONS: Final = 10
+_FIELD_CHARACTERS_MOST: Final = 2_000
+
+
+class PersonPage(WorkspacePage):
+    """All that is known of one end user, each list a page at a time."""
+
+    template_name = "eval_app/person.html"
+    title = "Person"
+
+    def get_context_data(self, *, end_user_id: int, **context: Any) -> dict[str, Any]:
+        end_user = end_user_or_404(self.workspace, end_user_id)
+        tasks = documents_by_task(workspace=self.workspace, end_user=end_user)
+        asked = self.request.GET.get("task", "")
+        task = next((one for one in tasks if one.task == asked), tasks[0] if tasks else None)
+        return super().get_context_data(
+            end_user=end_user,
+            tasks=tasks,
+            task=task,
+            **(self._profile(end_user, task.task) if task else {}),
+            **self._adapters(end_user),
+            **self._improvements(end_user),
+            generations=generations_of(workspace=self.workspace)
+            .filter(end_user=end_user)
+            .order_by("-created_at")[:_GENERATIONS],
+            **context,
+        )
+
+    def _profile(self, end_user: EndUser, task: str) -> dict[str, Any]:
+        periods = documents_by_period(workspace=self.workspace, end_user=end_user, task=task)
+        most = max((one.documents for one in periods), default=1)
+        documents = self._page(
+            documents_of(workspace=self.workspace, end_user=end_user, task=task), end_user, f"documents {task}"
+        )
+        places = places_of(workspace=self.workspace, end_user=end_user, documents=documents.rows)
+        return {
+            "periods": [(one, round(100 * one.documents / most)) for one in periods],
+            "documents_page": documents,
+            "documents": [_shown(one, places.get(one.pk)) for one in documents.rows],
+        }
+
+    def _adapters(self, end_user: EndUser) -> dict[str, Any]:
+        page = self._page(adapters_of_person(workspace=self.workspace, end_user=end_user), end_user, "adapters")
+        why = reasons_of(workspace=self.workspace, end_user=end_user, adapters=page.rows)
+        adapters = [(one, bytes_in_words(one.size_bytes), why[one.pk]) for one in page.rows]
+        return {"adapters_page": page, "adapters": adapters}
+
+    def _improvements(self, end_user: EndUser) -> dict[str, Any]:
+        found = improvements_of_person(workspace=self.workspace, end_user=end_user)
+        page = self._page(found, end_user, "improvements")
+        improvements = [
+            {
+                "row": one,
+                "title": run_title(one.run),
+                "word": DIRECTION_TITLES[Direction(one.direction)],
+                "badge": {1: "good", 0: "", -1: "bad"}[one.direction],
+            }
+            for one in page.rows
+        ]
+        return {"improvements_page": page, "improvements": improvements}
+
+    def _page(self, rows: Any, end_user: EndUser, name: str) -> KeysetPage:
+        return keyset_page(
+            rows,
+            order=("-pk",),
+            query=self.request.GET,
+            bound_to=f"person {end_user.pk} {name}",
+            parameter=f"{name.partition(' ')[0]}-after",
+            size=_ROWS,
+        )
+
+
+def _shown(document: Document, entry: ProfileEntry | None) -> dict[str, Any]:
+    fields = [
+        (name, str(value)[:_FIELD_CHARACTERS_MOST], len(str(value)) > _FIELD_CHARACTERS_MOST)
+        for name, value in document.fields.items()
+    ]
+    return {"document": document, "fields": fields, "entry": entry}
