@@ -1,15 +1,15 @@
 """Addresses of the pages of this app, each under its workspace's."""
 
 from django.urls import URLPattern, path
+
+from eval_app.views.datasets import DatasetPage, DatasetsPage
 from eval_app.views.experiment import ExperimentPage, ExperimentProgressPage
+from eval_app.views.experiment_costs import ExperimentCostsPage
 from eval_app.views.experiment_new import ExperimentEstimatePage, ExperimentNewPage
+from eval_app.views.experiment_question import ExperimentQuestionPage
 from eval_app.views.experiments import ExperimentsPage
-from eval_app.views.run import RunPage
-from eval_app.views.run_compare import RunComparePage
 from eval_app.views.figures import FORMS as PICTURES
 from eval_app.views.figures import Figure1File, Figure1Page
-from eval_app.views.tables import FORMS, ComparisonProgress, ExperimentTableFile, ExperimentTablePage
-from eval_app.views.datasets import DatasetPage, DatasetsPage
 from eval_app.views.imports import (
     ImportPage,
     ImportProblems,
@@ -18,12 +18,13 @@ from eval_app.views.imports import (
     ImportUpload,
     NewImportPage,
 )
-from eval_app.views.experiment_costs import ExperimentCostsPage
-from eval_app.views.experiment_question import ExperimentQuestionPage
 from eval_app.views.people import PeoplePage
 from eval_app.views.person import PersonPage
+from eval_app.views.run import RunPage
 from eval_app.views.run_answers import RunAnswersPage
+from eval_app.views.run_compare import RunComparePage
 from eval_app.views.run_users import RunUsersPage
+from eval_app.views.tables import FORMS, ComparisonProgress, ExperimentTableFile, ExperimentTablePage
 
 urlpatterns: list[URLPattern] = [
     path("experiments/", ExperimentsPage.as_view(), name="experiments"),
