@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('eval_app', '0006_uploads'),
+        ('eval_app', '0008_dataset_imports'),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db.models.functions import Abs
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("eval_app", "0006_uploads"),
+        ("eval_app", "0009_experiment_comparisons"),
     ]
 
     operations = [
