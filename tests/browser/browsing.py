@@ -91,6 +91,6 @@ def log_in(page: Page, lamppost: Served, *, user: str, password: str) -> None:
     page.goto(lamppost.address + "/")
     page.fill("input[name=username]", user)
     page.fill("input[name=password]", password)
-    page.click("form button[type=submit], form input[type=submit]")
+    page.get_by_role("button", name="Log in").click()
     page.wait_for_load_state("load")
     assert "login" not in page.url, page.url
