@@ -33,7 +33,10 @@ def address_of(workspace: Workspace, generations: Sequence[Generation], **query:
 
 
 class AnswersPage(WorkspacePage):
-    """Some generations of one question, by the methods' order; one that is not of this workspace is not there."""
+    """Some generations of one question, by the methods' order; one that is not of this workspace is not there.
+
+    POST has an adapter trained of their user, where that is what keeps other methods from answering.
+    """
 
     template_name = "training_app/answers.html"
     title = "Playground"
@@ -53,41 +56,6 @@ class AnswersPage(WorkspacePage):
             asked=_retrieved_by(generations) or generations[0],
             **context,
         )
-
-
-class AnswerCard(WorkspacePage):
-    """One of the answers as it is now; what differs from the answer `against` is marked."""
-
-    template_name = "training_app/answer.html"
-
-    def get_context_data(self, **context: Any) -> dict[str, Any]:
-        wanted = [context["generation_id"], *_numbers(self.request.GET.get("against", ""))[:1]]
-        found = _of_one_question(self, wanted)
-        baseline = found[1] if len(found) > 1 else None
-        (answer,) = shown_answers(workspace=self.workspace, generations=found[:1], baseline=baseline)
-        return super().get_context_data(answer=answer, baseline=baseline, **context)
-
-    def render_to_response(self, context: dict[str, Any], **told: Any) -> HttpResponse:
-        """Nothing where the page shows just this: what stands there is not read out again."""
-        if self.request.GET.get("seen") == context["answer"].seen:
-            return HttpResponse(status=204)
-        return super().render_to_response(context, **told)
-
-
-class AdapterPanel(WorkspacePage):
-    """Why the methods with an adapter did not answer; POST has an adapter trained."""
-
-    template_name = "training_app/adapter_panel.html"
-
-    def get_context_data(self, **context: Any) -> dict[str, Any]:
-        generations = _asked_together(self, context["generation_id"])
-        return super().get_context_data(question=generations[0], **_adapter_panel(self, generations), **context)
-
-    def render_to_response(self, context: dict[str, Any], **told: Any) -> HttpResponse:
-        """Nothing where the page shows just this."""
-        if self.request.GET.get("seen") == context["seen"]:
-            return HttpResponse(status=204)
-        return super().render_to_response(context, **told)
 
     def post(self, request: HttpRequest, generation_id: int, **kwargs: Any) -> HttpResponse:
         """Train on the user's profile as it stands now, with the paper's hyperparameters; then lead to the answers."""
@@ -113,6 +81,41 @@ class AdapterPanel(WorkspacePage):
         except Problem as problem:
             messages.error(request, problem.detail)
         return redirect(address_of(self.workspace, generations, **query))
+
+
+class AnswerCard(WorkspacePage):
+    """One of the answers as it is now; what differs from the answer `against` is marked."""
+
+    template_name = "training_app/answer.html"
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        wanted = [context["generation_id"], *_numbers(self.request.GET.get("against", ""))[:1]]
+        found = _of_one_question(self, wanted)
+        baseline = found[1] if len(found) > 1 else None
+        (answer,) = shown_answers(workspace=self.workspace, generations=found[:1], baseline=baseline)
+        return super().get_context_data(answer=answer, baseline=baseline, **context)
+
+    def render_to_response(self, context: dict[str, Any], **told: Any) -> HttpResponse:
+        """Nothing where the page shows just this: what stands there is not read out again."""
+        if self.request.GET.get("seen") == context["answer"].seen:
+            return HttpResponse(status=204)
+        return super().render_to_response(context, **told)
+
+
+class AdapterPanel(WorkspacePage):
+    """Why the methods with an adapter did not answer, and how the training goes."""
+
+    template_name = "training_app/adapter_panel.html"
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        generations = _asked_together(self, context["generation_id"])
+        return super().get_context_data(question=generations[0], **_adapter_panel(self, generations), **context)
+
+    def render_to_response(self, context: dict[str, Any], **told: Any) -> HttpResponse:
+        """Nothing where the page shows just this."""
+        if self.request.GET.get("seen") == context["seen"]:
+            return HttpResponse(status=204)
+        return super().render_to_response(context, **told)
 
 
 def _adapter_panel(view: WorkspacePage, generations: Sequence[Generation]) -> dict[str, Any]:

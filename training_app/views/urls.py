@@ -7,9 +7,9 @@ from training_app.views.playground import PlaygroundPage, TaskFields, UsersFound
 
 urlpatterns: list[URLPattern] = [
     path("playground/", PlaygroundPage.as_view(), name="playground"),
-    path("playground/task/", TaskFields.as_view(), name="playground-task"),
-    path("playground/users/", UsersFound.as_view(), name="playground-users"),
+    path("playground/fragments/task/", TaskFields.as_view(), name="playground-task"),
+    path("playground/users/search/", UsersFound.as_view(), name="playground-users"),
     path("playground/<id:generation_id>/", AnswersPage.as_view(), name="playground-answers"),
-    path("playground/<id:generation_id>/answer/", AnswerCard.as_view(), name="playground-answer"),
-    path("playground/<id:generation_id>/adapter/", AdapterPanel.as_view(), name="playground-adapter"),
+    path("playground/<id:generation_id>/status/", AnswerCard.as_view(), name="playground-answer"),
+    path("playground/<id:generation_id>/adapter/status/", AdapterPanel.as_view(), name="playground-adapter"),
 ]

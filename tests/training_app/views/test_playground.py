@@ -84,16 +84,16 @@ def test_the_answers_come_one_by_one(researcher, adapter):
     address = researcher.post(PLAYGROUND, TWEET).headers["Location"]
     none, rag, *_ = asked_for()
     answer(none, "rain on my roses")
-    card = text(researcher.get(f"{PLAYGROUND}{none.pk}/answer/?against={none.pk}"))
+    card = text(researcher.get(f"{PLAYGROUND}{none.pk}/status/?against={none.pk}"))
     assert ("rain on my roses" in card, "every 1s" in card) == (True, False)
-    assert "every 1s" in text(researcher.get(f"{PLAYGROUND}{rag.pk}/answer/?against={none.pk}"))
+    assert "every 1s" in text(researcher.get(f"{PLAYGROUND}{rag.pk}/status/?against={none.pk}"))
     assert text(researcher.get(address)).count("every 1s") == 3
 
 
 def test_what_the_page_shows_already_is_not_sent_again(researcher, adapter):
     researcher.post(PLAYGROUND, TWEET)
     none, *_ = asked_for()
-    card = f"{PLAYGROUND}{none.pk}/answer/?against={none.pk}&seen=waiting-10"
+    card = f"{PLAYGROUND}{none.pk}/status/?against={none.pk}&seen=waiting-10"
     assert researcher.get(card).status_code == 204
     answer(none, "rain")
     assert researcher.get(card).status_code == 200
@@ -144,7 +144,7 @@ def test_another_workspace_s_answers_are_not_there(researcher, alice, mallory):
     one, other = answered(alice), answered(mallory)
     assert researcher.get(f"{PLAYGROUND}{other.pk}/").status_code == 404
     assert researcher.get(f"{PLAYGROUND}{one.pk}/?with={other.pk}").status_code == 404
-    assert researcher.get(f"{PLAYGROUND}{one.pk}/answer/?against={other.pk}").status_code == 404
+    assert researcher.get(f"{PLAYGROUND}{one.pk}/status/?against={other.pk}").status_code == 404
 
 
 def test_a_parameter_that_is_nonsense_is_ignored(researcher, alice):
@@ -197,8 +197,8 @@ def test_a_default_model_that_is_not_loaded_yet_is_said(researcher):
 def test_an_adapter_is_trained_and_then_asked(researcher, alice):
     researcher.post(PLAYGROUND, TWEET)
     none, rag = asked_for()
-    panel = f"{PLAYGROUND}{none.pk}/adapter/"
-    answer_to_post = researcher.post(f"{panel}?with={rag.pk}")
+    panel = f"{PLAYGROUND}{none.pk}/adapter/status/"
+    answer_to_post = researcher.post(f"{PLAYGROUND}{none.pk}/?with={rag.pk}")
     job = Job.objects.get(kind="train_adapter")
     assert answer_to_post.headers["Location"] == f"{PLAYGROUND}{none.pk}/?with={rag.pk}&training={job.pk}"
     assert "every 2s" in text(researcher.get(f"{panel}?with={rag.pk}&training={job.pk}"))
@@ -233,6 +233,20 @@ def test_the_answers_lead_back_to_all_that_was_asked(researcher):
     assert f'href="{PLAYGROUND}?from={asked_for()[1].pk}"' in text(page)
 
 
+def test_what_one_asked_lately_is_found_again_in_that_workspace_alone(researcher, mallory):
+    address = researcher.post(PLAYGROUND, TWEET).headers["Location"]
+    assert f'href="{address}"' in text(researcher.get(PLAYGROUND))
+    set_role(workspace=mallory.workspace, user_id=researcher.session["_auth_user_id"], role=Membership.Role.VIEWER)
+    assert "You asked lately" not in text(researcher.get("/w/elsewhere/playground/"))
+
+
+def test_what_is_gone_since_is_not_listed(researcher):
+    researcher.post(PLAYGROUND, TWEET)
+    Generation.objects.all().delete()
+    page = researcher.get(PLAYGROUND)
+    assert (page.status_code, "You asked lately" in text(page)) == (200, False)
+
+
 def test_lines_end_as_they_do_elsewhere(researcher):
     researcher.post(PLAYGROUND, {**TWEET, "field-text": "rain\r\nroses"})
     assert asked_for()[0].input.endswith("rain\nroses")
@@ -240,17 +254,17 @@ def test_lines_end_as_they_do_elsewhere(researcher):
 
 def test_a_task_s_own_fields_are_asked_for(researcher, workspace):
     define_task(workspace=workspace, definition=REPLIES)
-    fields = text(researcher.get(f"{PLAYGROUND}task/?task={REPLIES['key']}"))
+    fields = text(researcher.get(f"{PLAYGROUND}fragments/task/?task={REPLIES['key']}"))
     assert 'name="field-' in fields
     assert REPLIES["title"] in text(researcher.get(PLAYGROUND))
 
 
 def test_users_are_found_by_the_beginning_of_their_ids(researcher, workspace, mallory):
     people.person(workspace, "alina")
-    found = text(researcher.get(f"{PLAYGROUND}users/?user=ali"))
+    found = text(researcher.get(f"{PLAYGROUND}users/search/?user=ali"))
     assert ("alice" in found, "alina" in found) == (True, True)
-    assert "mallory" not in text(researcher.get(f"{PLAYGROUND}users/?user=m"))
-    assert "option" not in text(researcher.get(f"{PLAYGROUND}users/?user="))
+    assert "mallory" not in text(researcher.get(f"{PLAYGROUND}users/search/?user=m"))
+    assert "option" not in text(researcher.get(f"{PLAYGROUND}users/search/?user="))
 
 
 def test_a_viewer_sees_answers_and_asks_nothing(researcher, client, workspace, alice):
