@@ -91,8 +91,8 @@ def training_seconds(runs: Sequence[MeasuredRun], *, task: str, rank: int, epoch
     trained = [run for run in runs if run.costs.get("adapters") and run.costs.get("training_seconds") and run.epochs]
     found = _likest(
         trained,
-        ("{task} with rank {rank}", lambda run: run.task == task and run.rank == rank),
-        ("{task} with other ranks", lambda run: run.task == task),
+        ("the same task and rank", lambda run: run.task == task and run.rank == rank),
+        ("the same task with other ranks", lambda run: run.task == task),
         ("other tasks", lambda run: True),
     )
     if found is None:
@@ -100,7 +100,7 @@ def training_seconds(runs: Sequence[MeasuredRun], *, task: str, rank: int, epoch
     words, own = found
     seconds = sum(run.costs["training_seconds"] * epochs / (run.epochs or epochs) for run in own)
     scaled = "" if all(run.epochs == epochs for run in own) else f", in proportion to {epochs} epochs"
-    basis = f"training measured here in {_runs(own)} of {words.format(task=task, rank=rank)}{scaled}{_where(own)}"
+    basis = f"training measured here in runs of {words}{scaled}{_where(own)}"
     return Measure(seconds / sum(run.costs["adapters"] for run in own), _watts(own), basis)
 
 
@@ -109,7 +109,7 @@ def adapter_bytes(runs: Sequence[MeasuredRun], *, rank: int, dtype: str) -> Meas
     stored = [run for run in runs if run.costs.get("adapters") and run.costs.get("adapter_bytes") and run.rank]
     found = _likest(
         [run for run in stored if run.adapter_dtype in BYTES_A_VALUE],
-        ("rank {rank}", lambda run: run.rank == rank and run.adapter_dtype == dtype),
+        ("the same rank", lambda run: run.rank == rank and run.adapter_dtype == dtype),
         ("other ranks or precisions, in proportion", lambda run: True),
     )
     if found is None:
@@ -121,7 +121,7 @@ def adapter_bytes(runs: Sequence[MeasuredRun], *, rank: int, dtype: str) -> Meas
         return float(run.costs["adapter_bytes"]) * rank / (run.rank or rank) * to_this_dtype
 
     size = sum(in_proportion(run) for run in own) / sum(run.costs["adapters"] for run in own)
-    return Measure(size, None, f"adapters stored here of {words.format(rank=rank)}")
+    return Measure(size, None, f"bytes of adapters stored here, of {words}")
 
 
 def question_seconds(runs: Sequence[MeasuredRun], *, task: str, family: str, num_beams: int) -> Measure | None:
@@ -130,18 +130,18 @@ def question_seconds(runs: Sequence[MeasuredRun], *, task: str, family: str, num
     found = _likest(
         timed,
         (
-            "{family} on {task}",
+            "the same kind of method on the same task",
             lambda run: run.task == task and run.family == family and run.num_beams == num_beams,
         ),
-        ("{family} on {task} with other beams", lambda run: run.task == task and run.family == family),
-        ("{family} on other tasks", lambda run: run.family == family),
+        ("the same kind of method and task with other beams", lambda run: run.task == task and run.family == family),
+        ("the same kind of method on other tasks", lambda run: run.family == family),
         ("other methods", lambda run: True),
     )
     if found is None:
         return None
     words, own = found
     seconds = sum((run.question_seconds or 0.0) * run.questions for run in own) / sum(run.questions for run in own)
-    basis = f"answers timed here in {_runs(own)} of {words.format(task=task, family=family)}{_where(own)}"
+    basis = f"answers timed here in runs of {words}{_where(own)}"
     return Measure(seconds, _watts(own), basis)
 
 
@@ -158,10 +158,6 @@ def _likest(
 def _watts(runs: Sequence[MeasuredRun]) -> float | None:
     known = [run.watts for run in runs]
     return None if not known or any(watts is None for watts in known) else sum(w for w in known if w) / len(known)
-
-
-def _runs(runs: Sequence[MeasuredRun]) -> str:
-    return "1 run" if len(runs) == 1 else f"{len(runs)} runs"
 
 
 def _where(runs: Sequence[MeasuredRun]) -> str:

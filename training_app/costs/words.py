@@ -29,9 +29,11 @@ def bytes_in_words(value: float) -> str:
 def duration_in_words(seconds: float) -> str:
     """A time as people say it, in its two largest units.
 
-    >>> [duration_in_words(seconds) for seconds in (0.42, 12, 200, 7300, 200_000)]
-    ['0.42 s', '12 s', '3 min 20 s', '2 h 2 min', '2 d 8 h']
+    >>> [duration_in_words(seconds) for seconds in (0, 0.042, 12, 200, 7300, 200_000)]
+    ['0 s', '42 ms', '12 s', '3 min 20 s', '2 h 1 min', '2 d 7 h']
     """
+    if 0 < seconds < 1:
+        return f"{_three_digits(seconds * 1000)} ms"
     if seconds < 60:
         return f"{_three_digits(seconds)} s"
     for size, unit, below, its in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):

@@ -251,7 +251,7 @@ class TestTheEstimate:
         assert training.seconds == pytest.approx(2 * trained.costs["training_seconds"])
         assert training.size_bytes == pytest.approx(trained.costs["adapter_bytes"])
         assert answering.seconds > 0
-        assert "training measured here in 1 run of LaMP-7 with rank 8, in proportion to 2 epochs" in training.basis
+        assert "training measured here in runs of the same task and rank, in proportion to 2 epochs" in training.basis
 
     def test_a_published_shape_gives_the_cost_model_s_word_with_its_assumptions(self, browser, dev):
         model = BaseModel.objects.create(name="google/flan-t5-base", revision="1" * 40)
