@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from eval_app.methods import NONE, Method, MethodError, parse_method
-from eval_app.table import Row, Table, part_of_table
+from eval_app.table import Cell, Row, Table, part_of_table
 
 DETAILS: Final[Mapping[str, str]] = {
     "gain": "gain over the baseline",
@@ -112,7 +112,7 @@ class TableChoices:
             return columns
         if not row.metric.higher_is_better:
             sign = -sign
-        values = {method: row.cells[method.key].value for method in columns}
+        values = {method: _value_of(row.cells[method.key]) for method in columns}
         known = [method for method in columns if values[method] is not None]
         known.sort(key=lambda method: -sign * (values[method] or 0.0))
         return [*known, *(method for method in columns if values[method] is None)]
@@ -124,8 +124,12 @@ def row_name(row: Row) -> str:
 
 
 def gain_of(row: Row, key: str) -> float | None:
-    """A column's relative gain over the table's baseline in a row, positive where better; None where there is none."""
-    return row.cells[key].relative_gain
+    """A column's relative gain over the table's baseline in a row, positive where better; None where there is none.
+
+    With several seeds it is the mean one.
+    """
+    cell = row.cells[key]
+    return cell.relative_gain if cell.spread is None else cell.spread.relative_gain
 
 
 def turned(now: str, name: str) -> str:
@@ -133,6 +137,10 @@ def turned(now: str, name: str) -> str:
     if now == name:
         return _FALLING + name
     return "" if now == _FALLING + name else name
+
+
+def _value_of(cell: Cell) -> float | None:
+    return cell.value if cell.spread is None else cell.spread.mean
 
 
 def _signed(text: str) -> tuple[str, int]:

@@ -37,7 +37,8 @@ def read_table(*, workspace: Workspace, experiment: Experiment, choices: TableCh
         )
         for other in reports_read(workspace=workspace, experiment_ids=[other.pk for other in averaged])
     ]
-    shown = with_spreads(choices.shown(whole), tables)
+    # Means decide the order, and what is best among what is shown.
+    shown = with_spreads(choices.shown(with_spreads(whole, tables)), tables)
     return ReadTable(whole=whole, shown=shown, other_seeds=others, averaged=averaged)
 
 

@@ -192,6 +192,19 @@ class TestLooking:
         assert "Means and standard deviations over 2 seeds" in text_of(page)
         assert "±" in row_of(page, "MAE")[1]
 
+    def test_means_of_seeds_decide_the_order_and_the_best(self, researcher, experiment, split):
+        """In the other seed PEFT is right and RAG is far off, by more than RAG is ahead in this one."""
+        columns = {
+            "none": answered_run(split, [*NONE[1:], "4"], seed=1),
+            "rag:bm25": answered_run(split, ["1", "5", "1", "5", "5", "1", "5"], method="rag:bm25", seed=1),
+            "peft:8": answered_run(split, GOLDS, method="peft:8", seed=1),
+            "rag:recency": "no dates",
+        }
+        other = ended(split, columns, name="again", seed=1)
+        page = researcher.get(address(experiment), {"seed": other.pk, "columns": "LaMP-3:MAE"})
+        first, *_ = row_of(page, "MAE")
+        assert first.startswith("best 0.857 ±")
+
     def test_an_experiment_that_is_no_other_seed_is_not_averaged(self, researcher, experiment):
         page = researcher.get(address(experiment), {"seed": "999999"})
         assert "±" not in " ".join(row_of(page, "MAE"))
