@@ -107,6 +107,7 @@ def files_here(*, dataset_import: DatasetImport) -> list[Here]:
         Upload.objects.filter(
             workspace=dataset_import.workspace,
             pk__in=[file["upload_id"] for file in named.values()],
+            import_id="",
             expires_at__gt=timezone.now(),
         ).values_list("pk", flat=True)
     )
@@ -259,8 +260,11 @@ def _upload_ids(held: DatasetImport) -> dict[str, int]:
 
 
 def _upload_at(held: DatasetImport, place: str) -> Upload | None:
+    upload_id = _upload_ids(held).get(place)
+    if upload_id is None:
+        return None
     return Upload.objects.filter(
-        workspace=held.workspace, pk=_upload_ids(held).get(place), import_id="", expires_at__gt=timezone.now()
+        workspace=held.workspace, pk=upload_id, import_id="", expires_at__gt=timezone.now()
     ).first()
 
 

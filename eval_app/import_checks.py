@@ -64,9 +64,12 @@ def record_check(*, dataset_import_id: int, checked: list[Checked]) -> dict[str,
 def check_ended(origin: str) -> None:
     """The listener of checks: one that came to nothing leaves a draft again, with the reason. Safe to repeat."""
     job = jobs_of(origin=origin).order_by("-pk").first()
-    if job is None or job.state not in FINISHED or job.state == State.DONE:
+    if job is None:
+        reason = "The check came to nothing. Check the files again."
+    elif job.state not in FINISHED or job.state == State.DONE:
         return
-    reason = job.error_message if job.state == State.FAILED else ""
+    else:
+        reason = job.error_message if job.state == State.FAILED else ""
     pk = int(origin.partition(":")[2])
     DatasetImport.objects.filter(pk=pk, state=DatasetImport.State.CHECKING).update(
         state=DatasetImport.State.DRAFT, error=reason

@@ -45,8 +45,15 @@ def begin(
 
 def record_end(*, import_id: str, jobs: QuerySet[Job]) -> None:
     """Keep how the import's jobs ended, which are all of it. Safe to repeat; does nothing while one is unfinished."""
+    under_way = DatasetImport.objects.filter(import_id=import_id, state=DatasetImport.State.IMPORTING)
     ended = list(jobs.order_by("pk"))
-    if not ended or any(job.state in UNFINISHED for job in ended):
+    if any(job.state in UNFINISHED for job in ended):
+        return
+    if not ended:
+        error = (
+            "How it ended is not known any more. Look at the dataset, and import the files again if they are not there."
+        )
+        under_way.update(state=DatasetImport.State.FAILED, error=error, finished_at=timezone.now())
         return
     states = {job.state for job in ended}
     succeeded = states == {State.DONE}
@@ -65,7 +72,6 @@ def record_end(*, import_id: str, jobs: QuerySet[Job]) -> None:
     if succeeded:
         # Whoever is erased from now on is found by the split.
         changes["samples"] = None
-    under_way = DatasetImport.objects.filter(import_id=import_id, state=DatasetImport.State.IMPORTING)
     under_way.update(**changes)
 
 

@@ -6,7 +6,6 @@ from django.http import Http404
 
 from common.page_lists import page_of_list
 from eval_app.import_selectors import newest_of_splits
-from eval_app.models import Dataset
 from eval_app.workspace_selectors import datasets_of, experiments_of, newest_of_each_split, splits_of
 from users_app.views.base import WorkspacePage
 
@@ -30,10 +29,9 @@ class DatasetPage(WorkspacePage):
     """One dataset: the versions of its splits, and the experiments of it."""
 
     template_name = "eval_app/dataset.html"
-    dataset: Dataset
 
-    def get_context_data(self, *, dataset_id: int, **context: Any) -> dict[str, Any]:
-        dataset = datasets_of(workspace=self.workspace).filter(pk=dataset_id).first()
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        dataset = datasets_of(workspace=self.workspace).filter(pk=context["dataset_id"]).first()
         if dataset is None:
             raise Http404
         self.title = dataset.name

@@ -183,7 +183,11 @@ class ImportPage(_OfOneImport):
             ],
             "can_check": places[0] in by_place and all(file.whole for file in here),
             "store_away": away,
-            "open_uploads": list(open_uploads(workspace=self.workspace)[: settings.UPLOADS_AT_ONCE]),
+            "open_uploads": [
+                upload
+                for upload in open_uploads(workspace=self.workspace)[: settings.UPLOADS_AT_ONCE]
+                if upload.pk not in {file.upload_id for file in here}
+            ],
             "most_bytes": settings.UPLOAD_MAX_BYTES,
         }
 
@@ -288,7 +292,7 @@ class ImportProgress(_OfOneImport):
 class ImportProblems(_OfOneImport):
     """All that the check found to be wrong, as a file."""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> StreamingHttpResponse:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         found = self.find()
         answer = StreamingHttpResponse(
             problems_csv(problems_of(dataset_import=found)), content_type="text/csv; charset=utf-8"

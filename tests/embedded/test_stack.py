@@ -1,3 +1,4 @@
+import http.client
 import importlib.util
 import multiprocessing
 import os
@@ -60,6 +61,22 @@ def test_no_secret_stands_in_a_command_line(root):
     assert str(root) in words
     for secret in (password, broker_password, endpoints.s3_secret_key):
         assert secret not in words
+
+
+def test_a_page_of_another_port_may_put_objects_with_a_signed_address_and_no_other(root):
+    endpoint = up(root).s3_endpoint
+    headers = {"Origin": "http://127.0.0.1:8000", "Access-Control-Request-Method": "PUT"}
+
+    def ask(method: str, path: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=5)
+        connection.request(method, path, headers=headers)
+        return connection.getresponse()
+
+    preflight = ask("OPTIONS", "/lamppost/uploads/1/x?X-Amz-Signature=x")
+    assert preflight.status == 200
+    assert preflight.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+    assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
+    assert ask("PUT", "/lamppost/uploads/1/x").status in (400, 403)
 
 
 def test_up_again_leaves_running_servers_alone_and_is_quick(root):

@@ -18,7 +18,7 @@ from eval_app.dataset_imports import (
     request_check,
     start_import,
 )
-from eval_app.import_sweeps import _forget_samples
+from eval_app.import_sweeps import _end_checks, _end_imports, _forget_samples
 from eval_app.importing import Order, Source, import_split
 from eval_app.models import Dataset, DatasetImport, DatasetSplit, ImportProblem, Upload
 from eval_app.uploads import create_upload
@@ -243,3 +243,38 @@ def test_texts_that_were_shown_go_with_the_upload(workspace):
 def test_the_job_of_a_check_holds_no_text(workspace):
     checked(workspace, QUESTIONS, GOLDS)
     assert Job.objects.get().result == {"splits": 1, "problems": 0}
+
+
+def test_what_a_dead_process_owed_is_made_up_for(workspace):
+    checking = draft(workspace)
+    importing = draft(workspace)
+    DatasetImport.objects.filter(pk=checking.pk).update(state="checking")
+    DatasetImport.objects.filter(pk=importing.pk).update(state="importing", import_id="f" * 32)
+    _end_checks()
+    _end_imports()
+    told = [(one.state, bool(one.error)) for one in DatasetImport.objects.order_by("pk")]
+    assert told == [("draft", True), ("failed", True)]
+
+
+def test_work_under_way_is_left_alone_by_the_sweep(workspace):
+    made = checked(workspace, QUESTIONS, GOLDS)
+    start(made)
+    _end_checks()
+    _end_imports()
+    made.refresh_from_db()
+    assert made.state == "importing"
+
+
+def test_if_one_split_of_an_archive_fails_the_others_stand_and_the_archive_is_kept(workspace, monkeypatch):
+    made = checked(
+        workspace, task_folder(dev_questions=QUESTIONS, test_questions=QUESTIONS), source="archive", split=""
+    )
+    start(made)
+    Job.objects.filter(kind="import_dataset", payload__split="test").update(
+        payload={**Job.objects.get(payload__split="test", kind="import_dataset").payload, "split": "train"}
+    )
+    run_waiting(["import_dataset"])
+    made.refresh_from_db()
+    assert (made.state, "holds no train_questions.json" in made.error) == ("failed", True)
+    assert [one["state"] for one in made.report] == ["done", "failed"]
+    assert Upload.objects.get().import_id == ""

@@ -48,10 +48,10 @@
     });
 
   const shown = (bytes) => {
-    const units = ["bytes", "kB", "MB", "GB"];
+    const units = ["bytes", "KB", "MB", "GB"];
     let at = 0;
     let value = bytes;
-    while (value >= 1000 && at < units.length - 1) { value /= 1000; at += 1; }
+    while (value >= 1024 && at < units.length - 1) { value /= 1024; at += 1; }
     return `${at ? value.toFixed(1) : value} ${units[at]}`;
   };
 
@@ -75,7 +75,7 @@
       retry.hidden = true;
       if (!file.size) return say("The file is empty. Choose another.", true);
       if (file.size > Number(form.dataset.mostBytes)) {
-        return say(`The file has more than ${shown(Number(form.dataset.mostBytes))}. Split it into several splits' files.`, true);
+        return say(`The file has more than ${Number(form.dataset.mostBytes).toLocaleString("en")} bytes. Split it into several splits' files.`, true);
       }
       running.add(form);
       let tenths = 0;
