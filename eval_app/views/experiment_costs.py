@@ -132,6 +132,8 @@ def _shown(table: Table, costs: Mapping[tuple[str, str], Spending], choice: Choi
     return {
         "quality": quality,
         "quality_unit": unit,
+        "decimals": 2 if unit else 4,
+        "users_in_words": f"{choice.users:,}",
         "higher_is_better": higher_is_better,
         "rows": [_row(one, front, choice) for one in standings],
         "front": front,

@@ -113,10 +113,10 @@ def _costs(prediction: Prediction) -> list[tuple[str, int | float, str]]:
 
 def _document(retrieved: RetrievedText, task: Task) -> dict[str, Any]:
     if retrieved.fields is None:
-        return {"score": retrieved.score, "deleted": True}
+        return {"score": f"{retrieved.score:.4g}", "deleted": True}
     text = _text_of(task, retrieved.fields)
     return {
-        "score": retrieved.score,
+        "score": f"{retrieved.score:.4g}",
         "date": retrieved.fields.get("date"),
         "beginning": Truncator(" ".join(text[: 4 * _BEGINNING].split())).chars(_BEGINNING),
         "text": text[:_DOCUMENT_CHARACTERS_MOST],
