@@ -23,8 +23,8 @@ class RunAnswersPage(WorkspacePage):
     template_name = "eval_app/run_answers.html"
     title = "Answers of a run"
 
-    def get_context_data(self, *, run_id: int, **context: Any) -> dict[str, Any]:
-        run = run_or_404(self.workspace, run_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        run = run_or_404(self.workspace, self.kwargs["run_id"])
         query = self.request.GET
         task = get_task(run.split.task)
         metric = task.primary_metric
