@@ -16,6 +16,9 @@ from users_app.models import Document, EndUser, Workspace
 CHARACTERS_OF_A_LIST = 300
 """How much of a text is read for a list; a page of one sample has all of it."""
 
+CHARACTERS_OF_AN_INPUT = 1_000
+"""The same of a question's input, which begins with up to some hundred characters that all inputs of its task share."""
+
 SEARCHED_AT_ONCE = 5_000
 """How many answers of a run are looked at for those of a score, which no index knows."""
 
@@ -84,7 +87,7 @@ def listed_answers(*, workspace: Workspace, run: Run, end_user: EndUser | None =
         "retrieved_document_ids",
         "retrieved_scores",
     ).annotate(
-        shown_input=Left("question__input", CHARACTERS_OF_A_LIST),
+        shown_input=Left("question__input", CHARACTERS_OF_AN_INPUT),
         shown_gold=Left("question__gold", CHARACTERS_OF_A_LIST),
         shown_output=Left("output", CHARACTERS_OF_A_LIST),
     )

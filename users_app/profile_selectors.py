@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.contrib.postgres.fields.array import IndexTransform
-from django.db.models import BigIntegerField, Count, F, Max, Min, QuerySet
+from django.db.models import Count, F, Max, Min, QuerySet
 
 from users_app.models import Document, EndUser, ProfileEntry, Workspace
 from users_app.selectors import document_counts
@@ -57,8 +56,9 @@ def documents_by_period(*, workspace: Workspace, end_user: EndUser, task: str) -
     """
     own = Document.objects.filter(end_user=end_user, end_user__workspace=workspace, task=task)
     dated = own.filter(date_key__isnull=False)
-    year, month = (IndexTransform(place, BigIntegerField(), F("date_key")) for place in (1, 2))
-    months = dated.annotate(year=year, month=month).order_by(F("year").desc(), F("month").desc(nulls_last=True))
+    months = dated.annotate(year=F("date_key__0"), month=F("date_key__1")).order_by(
+        F("year").desc(), F("month").desc(nulls_last=True)
+    )
     counted = list(months.values_list("year", "month").annotate(number=Count("pk"))[:_MONTHS_READ])
     totals = own.aggregate(all=Count("pk"), dated=Count("date_key"))
     periods = _by_months(counted)

@@ -47,8 +47,8 @@ class ExperimentCostsPage(WorkspacePage):
     template_name = "eval_app/experiment_costs.html"
     title = "Quality against cost"
 
-    def get_context_data(self, *, experiment_id: int, **context: Any) -> dict[str, Any]:
-        found = experiments_of(workspace=self.workspace).defer(None).filter(pk=experiment_id).first()
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        found = experiments_of(workspace=self.workspace).defer(None).filter(pk=self.kwargs["experiment_id"]).first()
         experiment = or_404(found)
         if experiment.report is None:
             return super().get_context_data(experiment=experiment, **context)
@@ -132,6 +132,8 @@ def _shown(table: Table, costs: Mapping[tuple[str, str], Spending], choice: Choi
     return {
         "quality": quality,
         "quality_unit": unit,
+        "decimals": 2 if unit else 4,
+        "users_in_words": f"{choice.users:,}",
         "higher_is_better": higher_is_better,
         "rows": [_row(one, front, choice) for one in standings],
         "front": front,

@@ -35,10 +35,12 @@ class ExperimentQuestionPage(WorkspacePage):
     template_name = "eval_app/experiment_question.html"
     title = "One question"
 
-    def get_context_data(self, *, experiment_id: int, question_id: int, **context: Any) -> dict[str, Any]:
-        experiment = experiment_or_404(self.workspace, experiment_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        experiment = experiment_or_404(self.workspace, self.kwargs["experiment_id"])
         question = or_404(
-            question_of_experiment(workspace=self.workspace, experiment=experiment, question_id=question_id)
+            question_of_experiment(
+                workspace=self.workspace, experiment=experiment, question_id=self.kwargs["question_id"]
+            )
         )
         task = get_task(question.split.task)
         answers = answers_to(workspace=self.workspace, experiment=experiment, question=question)
@@ -113,10 +115,10 @@ def _costs(prediction: Prediction) -> list[tuple[str, int | float, str]]:
 
 def _document(retrieved: RetrievedText, task: Task) -> dict[str, Any]:
     if retrieved.fields is None:
-        return {"score": retrieved.score, "deleted": True}
+        return {"score": f"{retrieved.score:.4g}", "deleted": True}
     text = _text_of(task, retrieved.fields)
     return {
-        "score": retrieved.score,
+        "score": f"{retrieved.score:.4g}",
         "date": retrieved.fields.get("date"),
         "beginning": Truncator(" ".join(text[: 4 * _BEGINNING].split())).chars(_BEGINNING),
         "text": text[:_DOCUMENT_CHARACTERS_MOST],

@@ -26,8 +26,8 @@ class PersonPage(WorkspacePage):
     template_name = "eval_app/person.html"
     title = "Person"
 
-    def get_context_data(self, *, end_user_id: int, **context: Any) -> dict[str, Any]:
-        end_user = end_user_or_404(self.workspace, end_user_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        end_user = end_user_or_404(self.workspace, self.kwargs["end_user_id"])
         tasks = documents_by_task(workspace=self.workspace, end_user=end_user)
         asked = self.request.GET.get("task", "")
         task = next((one for one in tasks if one.task == asked), tasks[0] if tasks else None)

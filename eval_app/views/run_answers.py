@@ -10,7 +10,7 @@ from eval_app.methods import parse_method
 from eval_app.models import Prediction
 from eval_app.views.found import run_or_404, run_title
 from lamp.catalogue import get_task
-from lamp.tasks import Metric
+from lamp.tasks import Task
 from users_app.selectors import end_user_by_external_id
 from users_app.views.base import WorkspacePage
 
@@ -23,11 +23,11 @@ class RunAnswersPage(WorkspacePage):
     template_name = "eval_app/run_answers.html"
     title = "Answers of a run"
 
-    def get_context_data(self, *, run_id: int, **context: Any) -> dict[str, Any]:
-        run = run_or_404(self.workspace, run_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        run = run_or_404(self.workspace, self.kwargs["run_id"])
         query = self.request.GET
-        metrics = get_task(run.split.task).metrics
-        metric = metrics[0]
+        task = get_task(run.split.task)
+        metric = task.primary_metric
         scores = ScoreRange(metric=metric.name, least=_number(query, "least"), most=_number(query, "most"))
         # An id may begin or end with a blank; one with a NUL is nobody's, and no database may be asked for it.
         user = query.get("user", "").replace("\x00", "")
@@ -47,7 +47,7 @@ class RunAnswersPage(WorkspacePage):
             run=run,
             run_title=run_title(run),
             page=page,
-            samples=[_shown(one, metrics) for one in page.answers],
+            samples=[_shown(one, task) for one in page.answers],
             older=_with(query, after=page.after) if page.after is not None else None,
             first=_with(query, after=None),
             is_first="after" not in query,
@@ -61,15 +61,16 @@ class RunAnswersPage(WorkspacePage):
         )
 
 
-def _shown(prediction: Prediction, metrics: tuple[Metric, ...]) -> dict[str, Any]:
+def _shown(prediction: Prediction, task: Task) -> dict[str, Any]:
+    """A row of the list, whose input is without the words with which all of the task begin."""
     own = prediction.scores or {}
     return {
         "question": prediction.question,
         "end_user": prediction.end_user,
-        "input": prediction.shown_input,  # type: ignore[attr-defined]  # annotated by `listed_answers`
+        "input": prediction.shown_input.removeprefix(task.opening).strip(),  # type: ignore[attr-defined]  # annotated by `listed_answers`
         "gold": prediction.shown_gold,  # type: ignore[attr-defined]
         "output": prediction.shown_output,  # type: ignore[attr-defined]
-        "scores": [(metric.name, own[metric.name]) for metric in metrics if metric.name in own],
+        "scores": [(metric.name, own[metric.name]) for metric in task.metrics if metric.name in own],
     }
 
 

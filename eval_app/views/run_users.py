@@ -27,8 +27,8 @@ class RunUsersPage(WorkspacePage):
     template_name = "eval_app/run_users.html"
     title = "Users of a run"
 
-    def get_context_data(self, *, run_id: int, **context: Any) -> dict[str, Any]:
-        run = run_or_404(self.workspace, run_id)
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        run = run_or_404(self.workspace, self.kwargs["run_id"])
         query = self.request.GET
         baselines = baselines_of(workspace=self.workspace, run=run)
         baseline = next((one for one in baselines if str(one.pk) == query.get("baseline")), None) or (

@@ -14,7 +14,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const drawn = families.map((family, at) => {
       const points = data.points.filter((point) => point.family === family);
       return {
-        type: "scatter", mode: "markers", name: family,
+        type: "scatter", mode: "markers", name: family, cliponaxis: false,
         x: points.map((point) => point.cost), y: points.map((point) => point.quality),
         text: points.map((point) => point.title + (point.onFront ? ", on the front" : "") + (point.note ? `<br>${point.note}` : "")),
         hovertemplate: "%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",

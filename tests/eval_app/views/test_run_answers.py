@@ -23,7 +23,7 @@ def see(workspace):
 
 
 def outputs(answer):
-    return [int(number) for number in re.findall(r">answer (\d+)</td>", answer.content.decode())]
+    return [int(number) for number in re.findall(r">answer (\d+)</div>", answer.content.decode())]
 
 
 def test_samples_come_in_the_order_of_the_file_with_gold_output_and_score(dev, see):
@@ -96,3 +96,9 @@ def test_texts_are_shortened_and_escaped(workspace, see):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "x" * 400 not in page
+
+
+def test_inputs_are_shown_without_the_words_that_all_of_the_task_share(dev, see):
+    page = see(answered_run(dev, ["hers", "his", "hers too"])).content.decode()
+    assert "roses and rain in my garden" in page
+    assert "Paraphrase the following tweet" not in page
