@@ -20,9 +20,10 @@ from django.utils import timezone
 from common.objects import ObjectStoreError, get_store
 from eval_app.fetching import StoredFile, fetch, take_room
 from eval_app.import_records import begin, record_end
-from eval_app.importing import Order, Source, files_digest
+from eval_app.importing import ImportRefused as ImportRefused
+from eval_app.importing import Order, Source, files_digest, require_standing
 from eval_app.kinds import IMPORT_DATASET
-from eval_app.models import DatasetSplit, Upload
+from eval_app.models import Dataset, DatasetSplit, Upload
 from eval_app.uploads import delete_imported, give_back_uploads, take_uploads
 from jobs.models import FINISHED, UNFINISHED, Job, State
 from jobs.selectors import jobs_of
@@ -52,12 +53,6 @@ _UPLOAD_AT_MOST: Final = timedelta(days=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class ImportRefused(ValueError):
-    """What was asked for cannot be imported under these names; the message says why."""
-
-    safe_message = True
-
-
 def request_import(
     *,
     workspace: Workspace,
@@ -73,7 +68,7 @@ def request_import(
 ) -> Job:
     """Store the files and enqueue their import; the same workspace's imports may run side by side.
 
-    Raises `ImportRefused` for a name that is none, and `ObjectStoreError`.
+    Raises `ImportRefused` for a name that is none or of a dataset that is being deleted, and `ObjectStoreError`.
     """
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
@@ -124,7 +119,7 @@ def request_import_of_uploads(
 
     `uploads` are their ids by what each is: `questions`, and if there are any `outputs` and `truth`.
 
-    Raises `ImportRefused` for a name that is none, and `UploadUnusable`.
+    Raises `ImportRefused` for a name that is none, `DatasetBeingDeleted`, and `UploadUnusable`.
     """
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
@@ -198,7 +193,12 @@ def enqueue_split(
     sources: Mapping[str, Any],
     by: Actor,
 ) -> Job:
-    """Enqueue the import of one split, and record who started it. Call it in a transaction."""
+    """Enqueue the import of one split, and record who started it. Call it in a transaction.
+
+    Raises `DatasetBeingDeleted`.
+    """
+    # Whoever asks for its deletion locks it likewise: one of the two sees the other.
+    require_standing(Dataset.objects.select_for_update(no_key=True).filter(workspace=workspace, name=dataset).first())
     job = enqueue(
         JobSpec(
             kind=IMPORT_DATASET.name,

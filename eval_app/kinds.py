@@ -16,6 +16,13 @@ CHECK_IMPORT = Kind(
     lease_seconds=60,
 )
 
+DELETE_DATASET = Kind(
+    name="delete_dataset",
+    queue="cpu",
+    handler="workers.deleting_datasets.handle",
+    lease_seconds=120,
+)
+
 ADVANCE_EXPERIMENT = Kind(
     name="advance_experiment",
     queue="cpu",
@@ -45,4 +52,12 @@ COMPARE_EXPERIMENT = Kind(
     lease_seconds=120,
 )
 
-KINDS = (IMPORT_DATASET, CHECK_IMPORT, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN, COMPARE_EXPERIMENT)
+KINDS = (
+    IMPORT_DATASET,
+    CHECK_IMPORT,
+    DELETE_DATASET,
+    ADVANCE_EXPERIMENT,
+    RECORD_PROVENANCE,
+    SCORE_RUN,
+    COMPARE_EXPERIMENT,
+)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('eval_app', '0006_uploads'),
+        ('eval_app', '0007_dataset_deletion'),
         ('users_app', '0026_webhooks_in_the_audit_log'),
     ]
 

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from eval_app.views.dataset_deletion import DatasetDeletionPage
 from eval_app.views.datasets import DatasetPage, DatasetsPage
 from eval_app.views.experiment import ExperimentPage, ExperimentProgressPage
 from eval_app.views.experiment_costs import ExperimentCostsPage
@@ -75,4 +76,5 @@ urlpatterns: list[URLPattern] = [
     path("runs/<id:run_id>/answers/", RunAnswersPage.as_view(), name="run-answers"),
     path("people/", PeoplePage.as_view(), name="people"),
     path("people/<id:end_user_id>/", PersonPage.as_view(), name="person"),
+    path("datasets/<id:dataset_id>/delete/", DatasetDeletionPage.as_view(), name="dataset-delete"),
 ]
