@@ -47,7 +47,7 @@ _HELP: Final = {
     "max_input_tokens": "What prompts and training inputs are cut to.",
 }
 # The fields in which a refusal of `start_experiment` is shown, by what it is about.
-REFUSED_AT: Final = {"name": "name", "split": "split", "tasks": "tasks", "methods": "families"}
+REFUSED_AT: Final = {"name": "name", "dataset": "dataset", "split": "split", "tasks": "tasks", "methods": "families"}
 
 
 def _whole(label: str, *, least: int, most: int, default: int | None, help_text: str = "") -> forms.IntegerField:

@@ -209,7 +209,7 @@ class ImportPage(_OfOneImport):
             if step(request) is _GONE:
                 messages.success(request, "The import is deleted.")
                 return redirect("imports", workspace=self.workspace.slug)
-        except (ImportNotReady, ObjectStoreError) as error:
+        except (ImportNotReady, ImportRefused, ObjectStoreError) as error:
             messages.error(request, str(error))
         except DatasetImport.DoesNotExist:
             raise Http404 from None
