@@ -24,7 +24,7 @@ from jobs.models import Job, State
 from jobs.services import retry
 from retrieval_app.models import Embedding, Encoder
 from tests import people
-from tests.eval_app.stored import answered_run, ended, start
+from tests.eval_app.stored import a_base_model, answered_run, ended, start
 from tests.lamp.lamp_files import tweet_question, write
 from tests.people import TWEETS, Asked, split_of, tweets_of
 from tests.routes import leads_to_workspace, rows_of
@@ -144,9 +144,7 @@ def test_people_of_a_clients_own_stay(dev, alice, bob, in_process):
     assert Document.objects.count() == len(people.OF_ALICE) + len(people.OF_BOB)
 
 
-def test_the_files_go_with_it_and_those_of_another_dataset_stay(
-    workspace, tmp_path, in_process, settings, sources_deleted
-):
+def test_the_files_go_with_it_and_those_of_another_dataset_stay(workspace, tmp_path, in_process, sources_deleted):
     first = import_into(workspace, tmp_path, "mine", said="first")
     shared = import_into(workspace, tmp_path, "other", said="first")
     alone = import_into(workspace, tmp_path, "mine", split="train", said="second")
@@ -208,19 +206,13 @@ def test_a_retried_job_of_a_dataset_that_is_gone_ends_well(imported, in_process)
 
 
 def test_it_is_refused_while_an_experiment_of_it_is_under_way(imported, workspace):
-    experiment = start(imported, methods="none", base_model=people_base_model())
+    experiment = start(imported, methods="none", base_model=a_base_model())
     with pytest.raises(DeletionRefused, match="“first”"):
         request_deletion(workspace=workspace, dataset=imported.dataset)
     cancel_experiment(experiment=experiment)
     # The step that ends it is still to come.
     with pytest.raises(DeletionRefused, match="still ending"):
         request_deletion(workspace=workspace, dataset=imported.dataset)
-
-
-def people_base_model():
-    from tests.eval_app.stored import a_base_model
-
-    return a_base_model()
 
 
 def test_it_is_refused_while_an_import_into_it_is_under_way(imported, workspace, tmp_path, sources_deleted):
@@ -241,7 +233,7 @@ def test_meanwhile_nothing_is_imported_into_it_and_no_experiment_begins(imported
     with pytest.raises(DatasetBeingDeleted):
         import_split(Order(workspace, "mine", "train", Source(path, path.name)))
     with pytest.raises(ExperimentRefused, match="being deleted"):
-        start(imported, methods="none", base_model=people_base_model())
+        start(imported, methods="none", base_model=a_base_model())
 
 
 def test_a_dataset_of_another_workspace_is_not_there(imported, mallory):

@@ -4,6 +4,7 @@ The models are those that are registered, so a new one is covered as it is added
 """
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -12,12 +13,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from common.workspace_access import workspace_lookup
+from eval_app.models import Question
 from jobs.models import Worker
 from tests import people
 from tests.everything import one_of_everything
 from tests.lamp.own_tasks import REPLIES
 from tests.routes import leads_to_workspace, rows_of
-from users_app.models import Membership
+from tests.training_app.generations import asked
+from training_app.models import Generation
+from users_app.api_keys import create_api_key
+from users_app.models import ApiKey, Document, Membership, Workspace
 from users_app.services import set_role
 
 pytestmark = pytest.mark.django_db
@@ -73,8 +78,6 @@ def listed(answer):
 
 
 def test_every_model_of_ours_is_registered():
-    from django.apps import apps
-
     ours = {"common", "jobs", "users_app", "retrieval_app", "training_app", "eval_app", "django_celery_beat"}
     # The one row that says when schedules were changed.
     absent = {m._meta.label for m in apps.get_models() if m._meta.app_label in ours} - {
@@ -157,8 +160,8 @@ def test_search_finds_nothing_of_another_workspace(acme, mallory, log_in):
 
 
 def test_choices_of_forms_are_of_ones_own_workspaces(acme, mallory, log_in):
-    for asked, offered in ((mallory.workspace, ["elsewhere"]), (acme, ["acme"])):
-        answer = log_in(asked).get(
+    for one, offered in ((mallory.workspace, ["elsewhere"]), (acme, ["acme"])):
+        answer = log_in(one).get(
             "/admin/autocomplete/", {"app_label": "users_app", "model_name": "apikey", "field_name": "workspace"}
         )
         assert [row["text"] for row in answer.json()["results"]] == offered
@@ -181,8 +184,6 @@ def test_staff_without_a_workspace_see_nothing(acme, log_in):
 
 @pytest.mark.parametrize("role", [Membership.Role.VIEWER, Membership.Role.RESEARCHER])
 def test_only_admins_make_keys_and_change_members(acme, log_in, role):
-    from users_app.models import ApiKey, Workspace
-
     member = log_in(acme, role)
     assert member.get(address(ApiKey, "add")).status_code == 403
     assert member.post(address(Workspace, "change", acme.pk), {"name": "mine"}).status_code == 403
@@ -192,8 +193,6 @@ def test_only_admins_make_keys_and_change_members(acme, log_in, role):
 
 
 def test_an_admin_of_a_workspace_makes_keys_for_no_other(acme, mallory, log_in):
-    from users_app.models import ApiKey
-
     given = {"name": "mine", "scopes": ["read"], "workspace": acme.pk}
     assert log_in(mallory.workspace).post(address(ApiKey, "add"), given).status_code == 200
     assert not ApiKey.objects.filter(name="mine").exists()
@@ -201,8 +200,6 @@ def test_an_admin_of_a_workspace_makes_keys_for_no_other(acme, mallory, log_in):
 
 def test_who_is_admin_of_one_and_viewer_of_another_changes_the_one(acme, mallory, log_in):
     """An action is on the page for the one workspace's sake, and leaves the other's rows alone."""
-    from users_app.api_keys import create_api_key
-    from users_app.models import ApiKey
 
     both = log_in(acme)
     user = get_user_model().objects.get()
@@ -216,8 +213,6 @@ def test_who_is_admin_of_one_and_viewer_of_another_changes_the_one(acme, mallory
 
 
 def test_quotas_and_the_address_are_not_a_members_to_change(acme, log_in):
-    from users_app.models import Workspace
-
     given = {"slug": "other", "name": "Acme Inc.", "quota_documents": "7"}
     given |= {f"memberships-{name}": 0 for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     assert log_in(acme).post(address(Workspace, "change", acme.pk), given).status_code == 302
@@ -226,9 +221,6 @@ def test_quotas_and_the_address_are_not_a_members_to_change(acme, log_in):
 
 
 def test_a_column_that_no_page_shows_cannot_be_guessed_by_a_filter(acme, log_in):
-    from eval_app.models import Question
-    from users_app.models import Document
-
     member = log_in(acme)
     for model, lookup in ((Question, "input__startswith"), (Document, "fields__text__startswith")):
         assert member.get(address(model, "changelist"), {lookup: "a"}).status_code == 400
@@ -252,9 +244,6 @@ def test_no_list_counts_a_whole_table_or_looks_for_its_choices_there(acme, log_i
 
 
 def test_a_long_list_takes_no_more_queries_than_a_short_one(acme, alice, log_in):
-    from tests.training_app.generations import asked
-    from training_app.models import Generation
-
     superuser = log_in(is_superuser=True)
 
     def queries():
