@@ -11,13 +11,13 @@ class EvalAppConfig(AppConfig):
         from eval_app.destinations import DESTINATIONS
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
-        from eval_app.kinds import ADVANCE_EXPERIMENT, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
+        from eval_app.kinds import ADVANCE_EXPERIMENT, DELETE_DATASET, IMPORT_DATASET, RECORD_PROVENANCE, SCORE_RUN
         from eval_app.webhook_events import OF_EXPERIMENTS
         from jobs import kinds, origins, sweeps
         from training_app import finishers
         from users_app import erasers, exporting, webhook_events
 
-        for kind in (IMPORT_DATASET, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN):
+        for kind in (IMPORT_DATASET, DELETE_DATASET, ADVANCE_EXPERIMENT, RECORD_PROVENANCE, SCORE_RUN):
             kinds.register(kind)
         finishers.register("run", runs.collect_generation)
         origins.register("run", experiments.advance_after)

@@ -98,6 +98,7 @@ def start_experiment(
         "reference": reference,
     }
     with transaction.atomic():
+        _require_standing(dataset)
         experiment, created = Experiment.objects.select_for_update().get_or_create(
             workspace=workspace,
             name=name,
@@ -141,6 +142,13 @@ def start_experiment(
         if experiment.state == Experiment.State.ACTIVE:
             _request_next_step(experiment)
     return experiment
+
+
+def _require_standing(dataset: Dataset) -> None:
+    """Raise `ExperimentRefused` where `dataset` is gone or being deleted. Its deletion is not asked for meanwhile."""
+    held = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
+    if held is None or held.deletion_requested_at is not None:
+        raise ExperimentRefused(f"Dataset “{dataset.name}” is being deleted. Choose another.", about="dataset")
 
 
 def require_turn(*, workspace: Workspace, name: str) -> None:

@@ -19,9 +19,10 @@ from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
 from eval_app.fetching import StoredFile, fetch
-from eval_app.importing import Order, Source, files_digest
+from eval_app.importing import ImportRefused as ImportRefused
+from eval_app.importing import Order, Source, files_digest, require_standing
 from eval_app.kinds import IMPORT_DATASET
-from eval_app.models import DatasetSplit
+from eval_app.models import Dataset, DatasetSplit
 from eval_app.uploads import delete_imported, give_back_uploads, take_uploads
 from jobs.models import FINISHED, UNFINISHED, Job, State
 from jobs.selectors import jobs_of
@@ -49,12 +50,6 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _last_sweep = 0.0
 
 
-class ImportRefused(ValueError):
-    """What was asked for cannot be imported under these names; the message says why."""
-
-    safe_message = True
-
-
 def request_import(
     *,
     workspace: Workspace,
@@ -70,7 +65,7 @@ def request_import(
 ) -> Job:
     """Store the files and enqueue their import; the same workspace's imports may run side by side.
 
-    Raises `ImportRefused` for a name that is none, and `ObjectStoreError`.
+    Raises `ImportRefused` for a name that is none or of a dataset that is being deleted, and `ObjectStoreError`.
     """
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
@@ -121,7 +116,7 @@ def request_import_of_uploads(
 
     `uploads` are their ids by what each is: `questions`, and if there are any `outputs` and `truth`.
 
-    Raises `ImportRefused` for a name that is none, and `UploadUnusable`.
+    Raises `ImportRefused` for a name that is none, `DatasetBeingDeleted`, and `UploadUnusable`.
     """
     check_names(workspace=workspace.slug, dataset=dataset, split=split)
     import_id = uuid.uuid4().hex
@@ -156,7 +151,12 @@ def _enqueue_import(
     sources: Mapping[str, Any],
     by: Actor,
 ) -> Job:
-    """Enqueue the import of the files that `sources` tells of, and record who started it."""
+    """Enqueue the import of the files that `sources` tells of, and record who started it.
+
+    Raises `DatasetBeingDeleted`.
+    """
+    # Whoever asks for its deletion locks it likewise: one of the two sees the other.
+    require_standing(Dataset.objects.select_for_update(no_key=True).filter(workspace=workspace, name=dataset).first())
     job = enqueue(
         JobSpec(
             kind=IMPORT_DATASET.name,

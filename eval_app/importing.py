@@ -43,6 +43,16 @@ Keep = Callable[[], object]
 """Called when everything is stored, in the import's transaction, to keep what shall stand beside the split."""
 
 
+class ImportRefused(ValueError):
+    """What was asked for cannot be imported under these names; the message says why."""
+
+    safe_message = True
+
+
+class DatasetBeingDeleted(ImportRefused):
+    """The dataset is on its way out; what is imported under its name would go with it."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A file to import, and what its owner calls it."""
@@ -124,8 +134,8 @@ def import_split(
 ) -> Imported:
     """Import the files as the next version of their split, or find that they stand already.
 
-    Raises `LampProblem` for files that are not in order, and `QuotaExceeded` for more than the workspace may have. All
-    of it happens in one transaction; the lock on the task's splits lasts to its end.
+    Raises `LampProblem` for files that are not in order, `DatasetBeingDeleted`, and `QuotaExceeded` for more than the
+    workspace may have. All of it happens in one transaction; the lock on the task's splits lasts to its end.
     """
     with transaction.atomic():
         digests = _digests(order)
@@ -356,7 +366,17 @@ def _locked_dataset(order: Order, task: Task) -> Dataset:
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
             [f"import:{order.workspace.pk}/{order.dataset}/{task.key}"],
         )
-    return Dataset.objects.get_or_create(workspace=order.workspace, name=order.dataset)[0]
+    dataset, _ = Dataset.objects.get_or_create(workspace=order.workspace, name=order.dataset)
+    require_standing(dataset)
+    return dataset
+
+
+def require_standing(dataset: Dataset | None) -> None:
+    """Raise `DatasetBeingDeleted` where `dataset` is being deleted."""
+    if dataset is not None and dataset.deletion_requested_at is not None:
+        raise DatasetBeingDeleted(
+            f"Dataset “{dataset.name}” is being deleted. Wait until it is gone, or choose another name."
+        )
 
 
 def _newest(dataset: Dataset, task: Task, split: str) -> int:

@@ -9,6 +9,13 @@ IMPORT_DATASET = Kind(
     lease_seconds=60,
 )
 
+DELETE_DATASET = Kind(
+    name="delete_dataset",
+    queue="cpu",
+    handler="workers.deleting_datasets.handle",
+    lease_seconds=120,
+)
+
 ADVANCE_EXPERIMENT = Kind(
     name="advance_experiment",
     queue="cpu",

@@ -20,6 +20,8 @@ class Dataset(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="datasets", db_index=False)
     name = models.SlugField(max_length=100)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # From then on nothing is imported into it, no experiment uses it and a job deletes it: `eval_app.dataset_deletion`.
+    deletion_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="dataset_once_a_workspace")]

@@ -22,9 +22,10 @@ class NotFound(LookupError):
 
 def dataset_by_name(*, workspace: Workspace, name: str) -> Dataset:
     """Return a dataset of `workspace`; raises `NotFound` naming those that exist."""
-    dataset = Dataset.objects.filter(workspace=workspace, name=name).first()
+    datasets = Dataset.objects.filter(workspace=workspace, deletion_requested_at__isnull=True)
+    dataset = datasets.filter(name=name).first()
     if dataset is None:
-        known = list(Dataset.objects.filter(workspace=workspace).order_by("name").values_list("name", flat=True)[:20])
+        known = list(datasets.order_by("name").values_list("name", flat=True)[:20])
         raise NotFound(
             f"There is no dataset “{name}” in workspace “{workspace.slug}”. "
             + (f"There are: {', '.join(known)}." if known else "Import one with `manage.py import_lamp`.")

@@ -16,7 +16,12 @@ def uploads_of(*, workspace: Workspace) -> QuerySet[Upload]:
 
 
 def datasets_of(*, workspace: Workspace) -> QuerySet[Dataset]:
-    """Every dataset of the workspace."""
+    """Every dataset of the workspace but those that are being deleted."""
+    return Dataset.objects.filter(workspace=workspace, deletion_requested_at__isnull=True)
+
+
+def datasets_to_delete(*, workspace: Workspace) -> QuerySet[Dataset]:
+    """Every dataset of the workspace, those that are being deleted too."""
     return Dataset.objects.filter(workspace=workspace)
 
 

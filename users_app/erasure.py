@@ -1,7 +1,8 @@
 """Erasing a person, or one of their documents: all that is known of them, and all that was learned from it."""
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from django.db import OperationalError, transaction
@@ -54,6 +55,19 @@ def erase_document(
     return _finished(_repeating_deadlocks(lambda: _erase_entries(workspace, end_user, task, client_id, by)))
 
 
+def delete_end_users(
+    *, workspace: Workspace, end_user_ids: Collection[int], among: Callable[[], Collection[int]]
+) -> ErasureReceipt | None:
+    """Remove people of whom nobody asked that they be forgotten, but whom nothing needs any more.
+
+    `among` is called while `end_user_ids` are held against every writer, in the transaction, and says which of them go;
+    it is called again where the transaction has to begin again. They go as `erase_end_user` lets one go, with one
+    receipt for all of them and no entry in the audit log: whatever they go with has its own.
+    """
+    receipt = _repeating_deadlocks(lambda: _delete_rows(workspace, end_user_ids, among))
+    return None if receipt is None else _finished(receipt)
+
+
 def finish_erasure(receipt: ErasureReceipt) -> None:
     """Delete the objects that the receipt still names, and mark it as finished. Safe to repeat.
 
@@ -89,6 +103,30 @@ def _erase_rows(workspace: Workspace, end_user: EndUser, by: Actor) -> ErasureRe
         eraser.end_user(erasing)
     erasing.delete_own(EndUser, column="id")
     return _receipt(erasing, ErasureReceipt.Scope.END_USER, AuditEntry.Action.END_USER_ERASED, by)
+
+
+@transaction.atomic(durable=True)
+def _delete_rows(
+    workspace: Workspace, end_user_ids: Collection[int], among: Callable[[], Collection[int]]
+) -> ErasureReceipt | None:
+    locked = EndUser.objects.select_for_update().filter(pk__in=end_user_ids, workspace=workspace)
+    held = {one.pk: one for one in locked.order_by("pk")}
+    going = sorted(set(among()) & held.keys())
+    if not going:
+        return None
+    removed: Counter[str] = Counter()
+    prefixes: list[str] = []
+    for pk in going:
+        erasing = Erasing(workspace=workspace, end_user=held[pk], removed=removed, prefixes=prefixes)
+        for eraser in erasers.in_order():
+            eraser.end_user(erasing)
+        erasing.delete_own(EndUser, column="id")
+    return ErasureReceipt.objects.create(
+        workspace=workspace,
+        scope=ErasureReceipt.Scope.END_USER,
+        removed=dict(sorted(removed.items())),
+        prefixes=sorted(set(prefixes)),
+    )
 
 
 @transaction.atomic(durable=True)

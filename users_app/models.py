@@ -405,6 +405,7 @@ class AuditEntry(models.Model):
         API_KEY_CREATED = "api_key.created", "an API key was made"
         API_KEY_REVOKED = "api_key.revoked", "an API key was revoked"
         IMPORT_STARTED = "import.started", "an import was asked for"
+        DATASET_DELETED = "dataset.deleted", "a dataset's deletion was asked for"
         QUOTA_CHANGED = "quota.changed", "a quota was changed"
         WEBHOOK_CREATED = "webhook.created", "a webhook was made"
         WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
@@ -448,6 +449,7 @@ class AuditEntry(models.Model):
                         "api_key.created",
                         "api_key.revoked",
                         "import.started",
+                        "dataset.deleted",
                         "quota.changed",
                         "webhook.created",
                         "webhook.changed",

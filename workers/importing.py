@@ -8,7 +8,7 @@ from pathlib import Path
 from common.objects import ObjectMissing
 from eval_app.fetching import NotAsDeclared
 from eval_app.import_requests import keep_uploaded, order_of
-from eval_app.importing import import_split
+from eval_app.importing import DatasetBeingDeleted, import_split
 from jobs.batches import ClaimedJob, Permanent
 from lamp.problems import LampProblem
 from users_app.quotas import QuotaExceeded
@@ -37,7 +37,7 @@ def _import(job: ClaimedJob) -> None:
             with job.finishing() as result:
                 keep = partial(keep_uploaded, order, payload=job.payload)
                 result.update(import_split(order, report=report, keep=keep).as_dict())
-        except (LampProblem, NotAsDeclared, QuotaExceeded) as problem:
+        except (LampProblem, NotAsDeclared, DatasetBeingDeleted, QuotaExceeded) as problem:
             raise Permanent(str(problem)) from None
         except ObjectMissing:
             raise Permanent("The files to import are gone from the object store. Import them again.") from None

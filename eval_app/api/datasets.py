@@ -2,17 +2,20 @@
 
 from typing import ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.api.pagination import PageQuery, page_schema
-from common.api.problems import found_or_404
+from common.api.problems import Problem, found_or_404, not_found
 from common.api.serializers import ChoiceField, StringField
+from eval_app.dataset_deletion import DeletionRefused, request_deletion
 from eval_app.models import Dataset, DatasetSplit, Separation
-from eval_app.workspace_selectors import datasets_of, newest_of_each_split, splits_of
+from eval_app.workspace_selectors import datasets_of, datasets_to_delete, newest_of_each_split, splits_of
 from users_app.api.base import WorkspaceView
+from users_app.api.jobs import JobSerializer, job_json
+from users_app.job_selectors import jobs_of_workspace
 from users_app.models import Scope
 
 _TAGS = ["Datasets"]
@@ -74,7 +77,7 @@ class DatasetsView(WorkspaceView):
 class DatasetView(WorkspaceView):
     """One dataset."""
 
-    scopes: ClassVar = {"GET": Scope.READ}
+    scopes: ClassVar = {"GET": Scope.READ, "DELETE": Scope.MANAGE}
 
     @extend_schema(
         operation_id="get_dataset",
@@ -86,6 +89,32 @@ class DatasetView(WorkspaceView):
         dataset = dataset_or_404(self, dataset_id)
         splits = [_split(split) for split in newest_of_each_split(dataset=dataset)]
         return Response({**DatasetSummary(dataset).data, "splits": splits})
+
+    @extend_schema(
+        operation_id="delete_dataset",
+        tags=_TAGS,
+        summary="Delete a dataset with all that hangs on it",
+        responses={
+            202: OpenApiResponse(JobSerializer, "A job deletes it. `Location` is its address."),
+            409: OpenApiResponse(None, "An import or experiment of it is under way (`dataset-in-use`)."),
+        },
+    )
+    def delete(self, request: Request, dataset_id: int) -> Response:
+        """Its splits and questions go, with every experiment, run, prediction and improvement record of them, its kept
+        files, and the end users whom only its imports have made, with their documents and adapters. End users of whom
+        a client has put a profile entry, or asked a generation, stay.
+
+        It is listed no more at once. Asking again is asking once; where the job has failed, it goes on.
+        """
+        dataset = found_or_404(datasets_to_delete(workspace=self.workspace).filter(pk=dataset_id).first())
+        try:
+            job = request_deletion(workspace=self.workspace, dataset=dataset, by=self.actor)
+        except DeletionRefused as refused:
+            raise Problem(409, "dataset-in-use", str(refused)) from None
+        except Dataset.DoesNotExist:
+            raise not_found() from None
+        shown = found_or_404(jobs_of_workspace(workspace=self.workspace).filter(pk=job.pk).first())
+        return Response(job_json(shown), status=202, headers={"Location": f"/api/v1/jobs/{job.pk}"})
 
 
 class DatasetSplitsView(WorkspaceView):

@@ -39,6 +39,7 @@ from users_app.models import Scope
 
 _TAGS = ["Experiments"]
 _REMEDIES = {
+    "dataset": "Name one that GET /api/v1/datasets lists.",
     "split": "Import that split with POST /api/v1/imports, or name one that GET /api/v1/datasets/{dataset_id} shows.",
     "tasks": "Name tasks that GET /api/v1/datasets/{dataset_id} shows for this split.",
     "methods": "Leave the method out, or import files that it can run on.",

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from common.api.problems import FieldError, Problem, found_or_404, invalid_input
 from common.api.serializers import BooleanField, ChoiceField, IntegerField, Invalid, StrictSerializer, StringField
 from eval_app.import_requests import request_import_of_uploads
+from eval_app.importing import DatasetBeingDeleted
 from eval_app.models import DatasetSplit, Separation
 from eval_app.uploads import UploadUnusable, stored_sizes
 from lamp.catalogue import CATALOGUE, UnknownTask, get_task
@@ -70,8 +71,8 @@ class ImportsView(WorkspaceView):
             202: OpenApiResponse(JobSerializer, "A job imports them. `Location` is its address."),
             409: OpenApiResponse(
                 None,
-                "An upload has not come as it was declared (`upload-incomplete`), or another import reads it "
-                "(`upload-in-use`).",
+                "An upload has not come as it was declared (`upload-incomplete`), another import reads it "
+                "(`upload-in-use`), or the dataset is being deleted (`dataset-being-deleted`).",
             ),
         },
     )
@@ -103,6 +104,8 @@ class ImportsView(WorkspaceView):
                 )
             except UploadUnusable as unusable:
                 raise _problem(unusable) from None
+            except DatasetBeingDeleted as refused:
+                raise Problem(409, "dataset-being-deleted", str(refused)) from None
             return {"job_id": job.pk}
 
         made, _ = self.once(end_user=None, create=create)

@@ -2,6 +2,9 @@
 
 import pytest
 
+from common.objects import get_store
+from eval_app.uploads import create_upload
+from tests.eval_app.stored import a_base_model, start
 from tests.people import Asked, questions_of, split_of, tweets_of
 
 DATASETS = "/api/v1/datasets"
@@ -79,3 +82,47 @@ def test_datasets_are_listed_the_newest_first_to_their_workspace_alone(api, stra
     assert stranger_api.get(DATASETS).json()["data"] == []
     for address in (f"{DATASETS}/{another.dataset_id}", f"{DATASETS}/{another.dataset_id}/splits"):
         assert stranger_api.get(address).status_code == 404
+
+
+def test_a_dataset_is_deleted_by_a_job(api, dev, in_process):
+    answer = api.delete(f"{DATASETS}/{dev.dataset_id}")
+    assert (answer.status_code, answer.json()["kind"]) == (202, "delete_dataset")
+    assert answer.headers["Location"] == f"/api/v1/jobs/{answer.json()['id']}"
+    # It is listed no more at once.
+    assert api.get(DATASETS).json()["data"] == []
+    assert api.get(f"{DATASETS}/{dev.dataset_id}").status_code == 404
+    assert api.delete(f"{DATASETS}/{dev.dataset_id}").json()["id"] == answer.json()["id"]
+    in_process("delete_dataset")
+    assert api.get(answer.headers["Location"]).json()["state"] == "done"
+    assert api.delete(f"{DATASETS}/{dev.dataset_id}").status_code == 404
+
+
+def test_a_dataset_in_use_is_not_deleted(api, dev):
+    start(dev, methods="none", base_model=a_base_model())
+    answer = api.delete(f"{DATASETS}/{dev.dataset_id}")
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (409, "dataset-in-use")
+    assert "“first”" in answer.json()["detail"]
+    assert api.get(f"{DATASETS}/{dev.dataset_id}").status_code == 200
+
+
+def test_deleting_is_for_those_who_manage(api, api_key, client_of, stranger_api, dev):
+    reader = client_of(api_key(scopes=["read", "profiles", "generate", "train"]))
+    assert reader.delete(f"{DATASETS}/{dev.dataset_id}").status_code == 403
+    assert stranger_api.delete(f"{DATASETS}/{dev.dataset_id}").status_code == 404
+    assert len(api.get(DATASETS).json()["data"]) == 1
+
+
+def test_the_log_says_which_program_had_it_deleted(api, dev):
+    job = api.delete(f"{DATASETS}/{dev.dataset_id}").json()["id"]
+    [entry] = api.get("/api/v1/audit?action=dataset.deleted").json()["data"]
+    assert (entry["subject"], entry["details"]["job_id"]) == ("tweets", job)
+
+
+def test_nothing_is_imported_into_a_dataset_that_is_being_deleted(api, dev, workspace):
+    upload = create_upload(workspace=workspace, name="questions.json", size=2)
+    get_store().put_bytes(upload.object_key, b"[]")
+    api.delete(f"{DATASETS}/{dev.dataset_id}")
+    body = {"dataset": "tweets", "split": "test", "questions": upload.pk}
+    answer = api.post("/api/v1/imports", body)
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (409, "dataset-being-deleted")
+    get_store().delete(upload.object_key)

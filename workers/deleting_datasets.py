@@ -1,0 +1,34 @@
+"""The job that deletes a dataset with all that hangs on it."""
+
+from collections.abc import Sequence
+
+from eval_app.dataset_deletion import delete_contents, delete_kept, delete_row
+from eval_app.models import Dataset
+from jobs.batches import ClaimedJob, Permanent
+from users_app.selectors import workspace_by_id
+
+
+def handle(jobs: Sequence[ClaimedJob]) -> None:
+    """Delete what each job names. What is gone already is deleted."""
+    for job in jobs:
+        with job.isolated():
+            _delete(job)
+
+
+def _delete(job: ClaimedJob) -> None:
+    def report(done: int, total: int, doing: str) -> None:
+        job.check()
+        job.progress(done=done, total=total, message=doing)
+
+    workspace = workspace_by_id(job.workspace_id)
+    if workspace is None:
+        raise Permanent("The workspace is gone.")
+    asked = Dataset.objects.filter(workspace=workspace, deletion_requested_at__isnull=False)
+    dataset = asked.filter(pk=job.payload["dataset_id"]).first()
+    prefixes: list[str] = []
+    if dataset is not None:
+        delete_contents(workspace=workspace, dataset=dataset, report=report)
+    with job.finishing():
+        if dataset is not None:
+            prefixes = delete_row(workspace=workspace, dataset=dataset)
+    delete_kept(prefixes)
