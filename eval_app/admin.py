@@ -1,17 +1,81 @@
-"""Datasets, experiments, runs and improvement records in the admin."""
+"""Datasets, experiments, runs and improvement records in the admin. Questions and answers show no text."""
+
+from typing import Any, Final
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.decorators import action, display
 
-from common.admin import ReadOnlyAdmin
-from eval_app.models import Dataset, DatasetSplit, Experiment, Run, Upload, UserImprovement
+from common.admin import ReadOnlyAdmin, shortened
+from common.admin_filters import choice_filter
+from common.workspace_access import ADMIN
+from eval_app.methods import CONTROLS, RETRIEVERS, Family
+from eval_app.models import (
+    Dataset,
+    DatasetSplit,
+    Experiment,
+    ExperimentRun,
+    Prediction,
+    Question,
+    Run,
+    Upload,
+    UserImprovement,
+)
+from lamp.catalogue import CATALOGUE
+
+_EXPERIMENT_COLORS: Final = {"active": "info", "done": "success", "failed": "danger", "cancelled": "default"}
+_RUN_COLORS: Final = {
+    **dict.fromkeys(("pending", "preparing", "generating", "scoring"), "info"),
+    "done": "success",
+    "failed": "danger",
+    "cancelled": "default",
+}
+_DIRECTIONS: Final = {1: "better", 0: "unchanged", -1: "worse"}
+_RANKS: Final = [(str(rank), str(rank)) for rank in (1, 2, 4, 8, 16, 32, 64, 128, 256)]
+
+
+def _tasks(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(key, key) for key in CATALOGUE]
+
+
+def _families(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(family.value, family.heading) for family in Family]
+
+
+def _retrievers(request: HttpRequest) -> list[tuple[str, str]]:
+    return list(RETRIEVERS.items())
 
 
 @admin.register(Dataset)
 class DatasetAdmin(ReadOnlyAdmin):
-    list_display = ["name", "workspace", "created_at"]
+    """Deleting one is a job, as everything goes that hangs on it; the page that asks for it says what that is."""
+
+    list_display = ["name", "workspace", "created_at", "being_deleted"]
     list_filter = ["workspace"]
-    search_fields = ["name"]
+    search_fields = ["pk", "name__icontains"]
     list_select_related = ["workspace"]
+    fields = ["workspace", "name", "created_at", "deletion_requested_at"]
+    actions_detail = ["delete_dataset"]
+
+    @admin.display(boolean=True, description="being deleted")
+    def being_deleted(self, dataset: Dataset) -> bool:
+        """Whether a job deletes it."""
+        return dataset.deletion_requested_at is not None
+
+    def has_delete_dataset_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether whoever asks may have this dataset deleted."""
+        dataset = Dataset(pk=int(object_id)) if str(object_id or "").isdecimal() else None
+        return self.granted(request, dataset, role=ADMIN)
+
+    @action(description="Delete with everything…", permissions=["delete_dataset"])
+    def delete_dataset(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the page that says what would go, and asks."""
+        dataset = self.get_object(request, object_id)
+        if dataset is None:
+            return redirect(reverse("admin:eval_app_dataset_changelist"))
+        return redirect(reverse("dataset-delete", args=[dataset.workspace.slug, dataset.pk]))
 
 
 @admin.register(DatasetSplit)
@@ -29,15 +93,34 @@ class DatasetSplitAdmin(ReadOnlyAdmin):
         "has_oracle",
         "imported_at",
     ]
-    list_filter = ["task", "split", "separation"]
-    search_fields = ["dataset__name"]
+    list_filter = [choice_filter("task", title="task", choices=_tasks), "split", "separation", "dataset"]
+    search_fields = ["pk", "dataset__name__icontains", "digest"]
     list_select_related = ["dataset"]
+    fields = [
+        "dataset",
+        "task",
+        "split",
+        "version",
+        "separation",
+        "question_count",
+        "end_user_count",
+        "document_count",
+        "entry_count",
+        "has_golds",
+        "has_oracle",
+        "has_dates",
+        "digest",
+        "questions_digest",
+        "outputs_digest",
+        "imported_at",
+    ]
 
 
 @admin.register(Upload)
 class UploadAdmin(ReadOnlyAdmin):
     list_display = ["id", "workspace", "name", "size", "created_at", "expires_at", "being_imported"]
     list_filter = ["workspace"]
+    search_fields = ["pk", "name__icontains"]
     list_select_related = ["workspace"]
     fields = ["workspace", "name", "size", "sha256", "being_imported", "created_at", "expires_at"]
 
@@ -47,13 +130,63 @@ class UploadAdmin(ReadOnlyAdmin):
         return bool(upload.import_id)
 
 
+@admin.register(Question)
+class QuestionAdmin(ReadOnlyAdmin):
+    """Which there are, and whose. What they ask, and the right answers, are users' texts."""
+
+    list_display = ["id", "external_id", "split", "position", "end_user"]
+    list_filter = [choice_filter("split__task", title="task", choices=_tasks)]
+    search_fields = ["pk", "split__id", "external_id", "end_user__external_id"]
+    search_help_text = "A question's or split's number, its id in the file, or the whole name of an end user."
+    list_select_related = ["split", "end_user"]
+    deferred = ["input", "gold", "oracle_answer", "document_ids", "entry_ids"]
+    fields = ["split", "position", "external_id", "end_user"]
+
+
 @admin.register(Experiment)
 class ExperimentAdmin(ReadOnlyAdmin):
-    list_display = ["name", "workspace", "dataset", "split", "state", "created_at", "finished_at"]
-    list_filter = ["state", "workspace", "split"]
-    search_fields = ["name"]
+    list_display = [
+        "name",
+        "workspace",
+        "dataset",
+        "split",
+        "standing",
+        shortened("error"),
+        "created_at",
+        "finished_at",
+    ]
+    list_filter = ["state", "workspace", "split", "created_at"]
+    search_fields = ["pk", "name__icontains", "dataset__name"]
     list_select_related = ["workspace", "dataset"]
-    exclude = ["report"]
+    deferred = ["report"]
+    readonly_fields = ["standing"]
+    fields = [
+        "workspace",
+        "name",
+        "dataset",
+        "split",
+        "standing",
+        "error",
+        "configuration",
+        "versions",
+        "hardware",
+        "created_at",
+        "finished_at",
+    ]
+
+    @display(description="State", label=_EXPERIMENT_COLORS)
+    def standing(self, experiment: Experiment) -> str:
+        """Where it stands, as a word in a colour."""
+        return experiment.state
+
+
+@admin.register(ExperimentRun)
+class ExperimentRunAdmin(ReadOnlyAdmin):
+    list_display = ["id", "experiment", "task", "method", "run", shortened("refusal")]
+    list_filter = [choice_filter("task", title="task", choices=_tasks)]
+    search_fields = ["pk", "experiment__name__icontains", "method", "run__id"]
+    list_select_related = ["experiment", "run"]
+    fields = ["experiment", "task", "method", "run", "refusal"]
 
 
 @admin.register(Run)
@@ -68,23 +201,152 @@ class RunAdmin(ReadOnlyAdmin):
         "exact",
         "adapter_dtype",
         "seed",
-        "state",
+        "standing",
         "question_count",
         "finished_at",
     ]
-    list_filter = ["state", "family", "retriever", "rank", "control", "adapter_dtype", "split__task"]
-    search_fields = ["=identity", "=id"]
+    list_filter = [
+        "state",
+        choice_filter("split__task", title="task", choices=_tasks),
+        choice_filter("family", title="family", choices=_families),
+        choice_filter("retriever", title="retriever", choices=_retrievers),
+        choice_filter("rank", title="rank", choices=lambda request: _RANKS),
+        choice_filter("control", title="control", choices=lambda request: [(one, one) for one in CONTROLS]),
+        "workspace",
+    ]
+    search_fields = ["pk", "identity"]
     list_select_related = ["split"]
+    readonly_fields = ["standing"]
+    fields = [
+        "workspace",
+        "split",
+        "identity",
+        "base_model",
+        "family",
+        "retriever",
+        "control",
+        "encoder",
+        "documents_wanted",
+        "rank",
+        "adapter_dtype",
+        "hyperparameters",
+        "parameters",
+        "seed",
+        "user_limit",
+        "question_count",
+        "standing",
+        "error",
+        "metrics",
+        "costs",
+        "versions",
+        "hardware",
+        "erased_end_users",
+        "created_at",
+        "started_at",
+        "finished_at",
+    ]
 
     @admin.display(boolean=True)
     def exact(self, run: Run) -> bool:
         """Whether no row shared a pass."""
         return bool(run.parameters.get("exact"))
 
+    @display(description="State", label=_RUN_COLORS)
+    def standing(self, run: Run) -> str:
+        """Where it stands, as a word in a colour."""
+        return run.state
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ReadOnlyAdmin):
+    """That a question was answered, and at what cost. Prompts and outputs are users' texts."""
+
+    list_display = ["id", "run", "question", "end_user", "input_tokens", "output_tokens", "model_ms"]
+    list_filter = [
+        choice_filter("run__split__task", title="task", choices=_tasks),
+        choice_filter("run__family", title="family", choices=_families),
+    ]
+    search_fields = ["pk", "run__id", "end_user__external_id"]
+    search_help_text = "A prediction's or run's number, or the whole name of an end user."
+    list_select_related = ["end_user"]
+    deferred = ["output", "prompt", "retrieved_document_ids", "retrieved_scores"]
+    fields = [
+        "run",
+        "question",
+        "end_user",
+        "swapped_with",
+        "adapter",
+        "scores",
+        "sequence_score",
+        "input_tokens",
+        "output_tokens",
+        "retrieval_ms",
+        "adapter_ms",
+        "model_ms",
+    ]
+
 
 @admin.register(UserImprovement)
 class UserImprovementAdmin(ReadOnlyAdmin):
-    list_display = ["end_user", "run", "metric", "profile_size", "baseline_score", "score", "direction"]
-    list_filter = ["direction", "run__family", "run__split__task"]
-    search_fields = ["=end_user__external_id", "=run__id"]
-    list_select_related = ["end_user", "run"]
+    list_display = [
+        "end_user",
+        "task",
+        "family",
+        "run",
+        "metric",
+        "profile_size",
+        "baseline_shown",
+        "score_shown",
+        "outcome",
+    ]
+    list_filter = [
+        choice_filter("run__split__task", title="task", choices=_tasks),
+        choice_filter("run__family", title="family", choices=_families),
+        choice_filter(
+            "direction",
+            title="direction",
+            choices=lambda request: [(str(sign), word) for sign, word in _DIRECTIONS.items()],
+        ),
+    ]
+    search_fields = ["pk", "run__id", "end_user__external_id"]
+    search_help_text = "A run's number, or the whole name of an end user."
+    list_select_related = ["end_user", "run__split"]
+    readonly_fields = ["task", "family", "outcome"]
+    fields = [
+        "end_user",
+        "task",
+        "family",
+        "run",
+        "baseline",
+        "metric",
+        "profile_size",
+        "question_count",
+        "baseline_score",
+        "score",
+        "outcome",
+    ]
+
+    @admin.display
+    def task(self, improvement: UserImprovement) -> str:
+        """Of the questions."""
+        return improvement.run.split.task
+
+    @admin.display
+    def family(self, improvement: UserImprovement) -> str:
+        """Of the run that is compared."""
+        return Family(improvement.run.family).heading
+
+    @admin.display(description="Baseline score")
+    def baseline_shown(self, improvement: UserImprovement) -> str:
+        """Of the run without personalization."""
+        return f"{improvement.baseline_score:.4f}"
+
+    @admin.display(description="Score")
+    def score_shown(self, improvement: UserImprovement) -> str:
+        """Of the personalized run."""
+        return f"{improvement.score:.4f}"
+
+    @display(description="Direction", label={"better": "success", "worse": "danger", "unchanged": "default"})
+    def outcome(self, improvement: UserImprovement) -> str:
+        """What the direction says, as a word in a colour."""
+        return _DIRECTIONS[improvement.direction]

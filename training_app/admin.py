@@ -1,15 +1,38 @@
 """Base models, adapters and generations in the admin. Prompts and outputs are never shown here."""
 
-from django.contrib import admin
+from typing import Final
 
-from common.admin import ReadOnlyAdmin
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from common.admin import InstallationAdmin, ReadOnlyAdmin
+from common.admin_filters import choice_filter
 from training_app.models import Adapter, BaseModel, Generation
+from users_app.admin_choices import task_choices
+
+_RANKS: Final = [(str(rank), str(rank)) for rank in (1, 2, 4, 8, 16, 32, 64, 128, 256)]
+_DTYPES: Final = [("bfloat16", "bfloat16"), ("float32", "float32")]
+_COLORS: Final = {"asked": "info", "done": "success", "failed": "danger", "cancelled": "default"}
 
 
 @admin.register(BaseModel)
-class BaseModelAdmin(ReadOnlyAdmin):
+class BaseModelAdmin(InstallationAdmin):
+    """Recorded when a worker loads one."""
+
     list_display = ["name", "revision", "created_at"]
-    search_fields = ["name"]
+    search_fields = ["name__icontains", "revision__startswith"]
+    fields = ["name", "revision", "created_at"]
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: BaseModel | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: BaseModel | None = None) -> bool:
+        return False
 
 
 @admin.register(Adapter)
@@ -26,19 +49,71 @@ class AdapterAdmin(ReadOnlyAdmin):
         "training_seconds",
         "created_at",
     ]
-    list_filter = ["task", "rank", "exact", "stored_dtype", "base_model"]
-    search_fields = ["=identity", "=end_user__external_id"]
+    list_filter = [
+        choice_filter("task", title="task", choices=task_choices),
+        choice_filter("rank", title="rank", choices=lambda request: _RANKS),
+        choice_filter("stored_dtype", title="stored as", choices=lambda request: _DTYPES),
+        "exact",
+        "base_model",
+        ("withdrawn_at", admin.EmptyFieldListFilter),
+    ]
+    search_fields = ["pk", "identity", "end_user__external_id"]
     list_select_related = ["end_user", "base_model"]
+    deferred = ["document_ids", "document_digests", "loss_curve"]
+    fields = [
+        "end_user",
+        "task",
+        "task_version",
+        "base_model",
+        "dtype",
+        "exact",
+        "stored_dtype",
+        "rank",
+        "hyperparameters",
+        "seed",
+        "engine_version",
+        "identity",
+        "content_digest",
+        "size_bytes",
+        "steps",
+        "training_seconds",
+        "versions",
+        "hardware",
+        "created_at",
+        "withdrawn_at",
+    ]
 
 
 @admin.register(Generation)
 class GenerationAdmin(ReadOnlyAdmin):
-    list_display = ["id", "kind", "state", "end_user", "task", "family", "retriever", "rating", "origin", "created_at"]
-    list_filter = ["state", "kind", "task", "family", "retriever", "rating"]
+    list_display = [
+        "id",
+        "kind",
+        "standing",
+        "end_user",
+        "task",
+        "family",
+        "retriever",
+        "rating",
+        "origin",
+        "created_at",
+    ]
+    list_filter = [
+        "state",
+        "kind",
+        choice_filter("task", title="task", choices=task_choices),
+        "family",
+        "rating",
+        "created_at",
+    ]
+    search_fields = ["pk", "origin", "end_user__external_id"]
+    search_help_text = "A number of ours, the whole name of an end user, or an origin as “run:12/345”."
     list_select_related = ["end_user"]
+    deferred = ["input", "prompt", "output", "profile_document_ids", "retrieved_document_ids", "retrieved_scores"]
+    readonly_fields = ["standing"]
     fields = [
         "kind",
-        "state",
+        "standing",
         "end_user",
         "task",
         "asked_method",
@@ -60,3 +135,8 @@ class GenerationAdmin(ReadOnlyAdmin):
         "created_at",
         "finished_at",
     ]
+
+    @display(description="State", label=_COLORS)
+    def standing(self, generation: Generation) -> str:
+        """Where it stands, as a word in a colour."""
+        return generation.state

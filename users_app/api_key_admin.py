@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from common.admin import GrantedAdmin
 from users_app.api_keys import IssuedKey, create_api_key, revoke_api_key
 from users_app.audit import actor_of_staff
 from users_app.models import ApiKey, Scope
@@ -34,16 +34,16 @@ class ApiKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(GrantedAdmin):
     """A list, a form for a new one, and an action that revokes. Nothing of a key is changed afterwards."""
 
     form = ApiKeyForm
     list_display = ["name", "prefix", "workspace", "scopes", "last_used_at", "expires_at", "revoked_at"]
     list_filter = ["workspace", ("revoked_at", admin.EmptyFieldListFilter)]
-    search_fields = ["name", "=prefix"]
+    search_fields = ["name__icontains", "prefix"]
     list_select_related = ["workspace"]
     autocomplete_fields = ["workspace"]
-    show_full_result_count = False
+    deferred = ["secret_digest"]
     actions = ["revoke_keys"]
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
@@ -83,5 +83,5 @@ class ApiKeyAdmin(ModelAdmin):
     def revoke_keys(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Let them be accepted no more."""
         by = actor_of_staff(request)
-        count = sum(revoke_api_key(key=key, by=by) for key in queryset)
+        count = sum(revoke_api_key(key=key, by=by) for key in self.changeable(request, queryset))
         self.message_user(request, f"{count} revoked.", messages.SUCCESS)

@@ -6,6 +6,7 @@ class UsersAppConfig(AppConfig):
     verbose_name = "Who"
 
     def ready(self) -> None:
+        from common import workspace_access
         from common.api.idempotency import forget_old_records
         from jobs import kinds, sweeps
         from users_app import caches, erasers, exporting, webhook_events
@@ -14,10 +15,13 @@ class UsersAppConfig(AppConfig):
         from users_app.erasure_sweep import sweep_erasures
         from users_app.exports import EXPORTER
         from users_app.kinds import DELIVER_WEBHOOK, FINISH_ERASURE
+        from users_app.models import Workspace
+        from users_app.selectors import workspaces_granted
         from users_app.staging import forget_copied
         from users_app.usage import sweep_usage
         from users_app.webhook_sweep import sweep_webhooks
 
+        workspace_access.register(workspace=Workspace, granted=workspaces_granted)
         kinds.register(FINISH_ERASURE)
         kinds.register(DELIVER_WEBHOOK)
         sweeps.register(sweep_erasures)

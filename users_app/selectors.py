@@ -204,3 +204,12 @@ def workspaces_of_staff(*, user: AbstractBaseUser | AnonymousUser) -> QuerySet[W
     if getattr(user, "is_superuser", False):
         return workspaces
     return workspaces.filter(memberships__user=user.pk)
+
+
+def workspaces_granted(user: AbstractBaseUser | AnonymousUser, role: str) -> Collection[int] | None:
+    """The ids of the workspaces in which a person has `role` or a higher one; None for a superuser, who has all."""
+    if getattr(user, "is_superuser", False):
+        return None
+    roles = Membership.Role.values
+    enough = roles[roles.index(role) :]
+    return list(Membership.objects.filter(user=user.pk, role__in=enough).values_list("workspace_id", flat=True))

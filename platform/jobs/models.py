@@ -135,6 +135,8 @@ class Job(models.Model):
             models.Index("origin", "state", name="job_of_origin", condition=~Q(origin="")),
             models.Index("workspace_id", "id", name="job_of_workspace", condition=Q(workspace_id__isnull=False)),
             models.Index("finished_at", name="job_finished", condition=Q(finished_at__isnull=False)),
+            # Of which there are few, among many that went well.
+            models.Index("finished_at", name="job_failed", condition=Q(state=State.FAILED)),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+from django.templatetags.static import static
+
 from config.settings.environment import VAR_DIR, env
 from config.settings.secret import secret_key
 
@@ -13,6 +15,7 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ROOT_URLCONF = "config.urls"
+LOGIN_REDIRECT_URL = "home"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 
@@ -57,6 +60,8 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+# How times are written: the language's own way takes three lines of a column.
+FORMAT_MODULE_PATH = "config.formats"
 
 STATIC_URL = "static/"
 # The plots' library comes with its wheel, whose Python part is not needed for it.
@@ -77,4 +82,33 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-UNFOLD = {"SITE_TITLE": "Lamppost", "SITE_HEADER": "Lamppost"}
+UNFOLD = {
+    "SITE_TITLE": "Lamppost",
+    "SITE_HEADER": "Lamppost",
+    "SITE_SUBHEADER": "Administration",
+    "SITE_ICON": lambda request: static("common/lamppost.svg"),
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("common/lamppost.svg")},
+    ],
+    "DASHBOARD_CALLBACK": "jobs.admin.dashboard",
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    # The pages' blue.
+    "COLORS": {
+        "primary": {
+            "50": "#f1f5fe",
+            "100": "#e4ecfd",
+            "200": "#c6d7fb",
+            "300": "#a6c1f8",
+            "400": "#8fb4ff",
+            "500": "#5b86e5",
+            "600": "#2456c8",
+            "700": "#1e48a8",
+            "800": "#1b3b86",
+            "900": "#1a3168",
+            "950": "#121f42",
+        },
+    },
+    "SIDEBAR": {"show_search": True, "navigation": "config.admin_navigation.navigation"},
+}
