@@ -9,6 +9,7 @@ from common.api.problems import Problem
 from training_app.generation_selectors import generation_by_id
 from training_app.models import Generation
 from training_app.side_by_side import ask_side_by_side
+from training_app.views.lately import asked_lately, remember
 from training_app.views.played import address_of
 from training_app.views.playground_forms import FIELDS, WHOLE, QuestionForm
 from users_app.selectors import end_users_beginning
@@ -26,7 +27,8 @@ class PlaygroundPage(WorkspacePage):
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         context.setdefault("form", _form(self))
-        return super().get_context_data(**context)
+        lately = asked_lately(self.request, workspace=self.workspace)
+        return super().get_context_data(lately=lately, **context)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Ask, and lead to the answers."""
@@ -36,6 +38,7 @@ class PlaygroundPage(WorkspacePage):
             questions = form.questions(workspace=self.workspace) if form.is_valid() else []
             if questions:
                 asked = ask_side_by_side(workspace=self.workspace, questions=questions)
+                remember(request, workspace=self.workspace, asked=asked)
                 return redirect(address_of(self.workspace, asked))
         except Problem as problem:
             status = problem.status

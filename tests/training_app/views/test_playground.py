@@ -233,6 +233,20 @@ def test_the_answers_lead_back_to_all_that_was_asked(researcher):
     assert f'href="{PLAYGROUND}?from={asked_for()[1].pk}"' in text(page)
 
 
+def test_what_one_asked_lately_is_found_again_in_that_workspace_alone(researcher, mallory):
+    address = researcher.post(PLAYGROUND, TWEET).headers["Location"]
+    assert f'href="{address}"' in text(researcher.get(PLAYGROUND))
+    set_role(workspace=mallory.workspace, user_id=researcher.session["_auth_user_id"], role=Membership.Role.VIEWER)
+    assert "You asked lately" not in text(researcher.get("/w/elsewhere/playground/"))
+
+
+def test_what_is_gone_since_is_not_listed(researcher):
+    researcher.post(PLAYGROUND, TWEET)
+    Generation.objects.all().delete()
+    page = researcher.get(PLAYGROUND)
+    assert (page.status_code, "You asked lately" in text(page)) == (200, False)
+
+
 def test_lines_end_as_they_do_elsewhere(researcher):
     researcher.post(PLAYGROUND, {**TWEET, "field-text": "rain\r\nroses"})
     assert asked_for()[0].input.endswith("rain\nroses")
