@@ -184,7 +184,9 @@ def experiment_progress(*, experiment: Experiment) -> list[ColumnProgress]:
     answered = dict(
         Prediction.objects.filter(run__in=open_ids).values_list("run").annotate(count=Count("pk")).order_by()
     )
-    busy = progress_by_origin([run_origin(run_id) for run_id in run_ids])
+    # Of the others the jobs say nothing that is shown, and there may be one a user.
+    preparing = {column.run_id for column in columns if column.run and column.run.state == Run.State.PREPARING}
+    busy = progress_by_origin([run_origin(run_id) for run_id in preparing if run_id is not None])
     waits_for = _waits_for(experiment, has_begun=bool(run_ids))
     return [_column_progress(column, answered, busy, waits_for) for column in columns]
 
