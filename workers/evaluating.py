@@ -1,4 +1,4 @@
-"""The jobs that take an experiment from stage to stage and score its runs."""
+"""The jobs that take an experiment from stage to stage, score its runs and hold it against other baselines."""
 
 from collections.abc import Sequence
 

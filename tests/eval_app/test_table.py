@@ -362,3 +362,18 @@ class TestShareOfThePossible:
         stored = measure(citation(4)).as_dict()
         del stored["oracle"]
         assert Measured.from_dict(stored) == measure(citation(4))
+
+
+def test_the_share_of_the_possible_is_over_no_personalization_whatever_the_baseline():
+    golds = ["5", "1"]
+    none, rag = answers("LaMP-3", golds, ["3", "1"]), answers("LaMP-3", golds, ["4", "1"])
+    oracle = {"MAE": 0.0, "RMSE": 0.0}
+    outcomes = {
+        ("LaMP-3", "none"): measure(none, baseline=rag, oracle=oracle),
+        ("LaMP-3", "rag:bm25"): measure(rag, oracle=oracle),
+    }
+    columns = parse_methods("none,rag:bm25")
+    table = build_table(tasks=[RATING], columns=columns, outcomes=outcomes, baseline=columns[1])
+    mae = table.rows[0]
+    assert [mae.cells[key].share.value for key in ("none", "rag:bm25")] == [0.0, 0.5]
+    assert (mae.cells["none"].delta, mae.cells["none"].relative_gain) == (0.5, -1.0)

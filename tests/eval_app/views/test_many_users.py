@@ -23,6 +23,7 @@ PAGES = [
     "figure-1/",
     "figure-1/?task=LaMP-3",
 ]
+PICTURES = ["table.png", "figure-1.png", "figure-1.svg", "figure-1.pdf"]
 
 pytestmark = pytest.mark.long
 
@@ -43,16 +44,21 @@ def viewer(client, workspace):
 def test_pages_answer_within_a_second_with_few_queries(viewer, experiment):
     assert Prediction.objects.filter(run__columns__experiment=experiment).count() == len(TASKS) * COLUMNS * USERS
     assert UserImprovement.objects.count() == len(TASKS) * (COLUMNS - 1) * USERS
-    slow = []
-    for page in PAGES:
-        address = f"/w/acme/experiments/{experiment.pk}/{page}"
-        # What a process does once, as reading a template, is not what the page costs.
-        assert viewer.get(address).status_code == 200
-        with CaptureQueriesContext(connection) as asked:
-            begun = time.perf_counter()
-            answer = viewer.get(address)
-            took = time.perf_counter() - begun
-        print(f"{page}: {took:.3f} s, {len(asked)} queries, {len(answer.content):,} bytes")
-        if took > SECONDS or len(asked) > QUERIES or answer.status_code != 200:
-            slow.append((page, took, len(asked)))
-    assert slow == []
+    asked_of = {page: ask(viewer, experiment, page) for page in [*PAGES, *PICTURES]}
+    for page, (took, busy, queries) in asked_of.items():
+        print(f"{page}: {took:.3f} s, of which this process {busy:.3f} s, {queries} queries")
+    assert [page for page, (_, _, queries) in asked_of.items() if queries > QUERIES] == []
+    assert [page for page in PAGES if asked_of[page][0] > SECONDS] == []
+    # To draw takes the processor alone, so what else the machine does is left out.
+    assert [page for page in PICTURES if asked_of[page][1] > SECONDS] == []
+
+
+def ask(client, experiment, page):
+    """(seconds, seconds of this process's processor time, queries) of a page."""
+    address = f"/w/acme/experiments/{experiment.pk}/{page}"
+    # What a process does once, as reading a template, is not what the page costs.
+    assert client.get(address).status_code == 200
+    with CaptureQueriesContext(connection) as queries:
+        begun, busy = time.perf_counter(), time.process_time()
+        assert client.get(address).status_code == 200
+        return time.perf_counter() - begun, time.process_time() - busy, len(queries)
