@@ -13,6 +13,7 @@ from users_app.selectors import document_counts
 MOST_TASKS: Final = 50
 MOST_PERIODS: Final = 36
 _MONTHS_READ: Final = 600
+_ENTRIES_READ: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -86,5 +87,7 @@ def places_of(*, workspace: Workspace, end_user: EndUser, documents: Collection[
     entries: QuerySet[ProfileEntry] = ProfileEntry.objects.filter(
         end_user=end_user, end_user__workspace=workspace, document__in=[one.pk for one in documents]
     )
-    # Removed ones first, so that the one that stands has the last word.
-    return {entry.document_id: entry for entry in entries.order_by("removed_at", "position")[:1_000]}
+    places: dict[int, ProfileEntry] = {}
+    for entry in entries.order_by(F("removed_at").desc(nulls_first=True), "-position")[:_ENTRIES_READ]:
+        places.setdefault(entry.document_id, entry)
+    return places
