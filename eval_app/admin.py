@@ -14,9 +14,11 @@ from common.workspace_access import ADMIN
 from eval_app.methods import CONTROLS, RETRIEVERS, Family
 from eval_app.models import (
     Dataset,
+    DatasetImport,
     DatasetSplit,
     Experiment,
     ExperimentRun,
+    ImportProblem,
     Prediction,
     Question,
     Run,
@@ -128,6 +130,38 @@ class UploadAdmin(ReadOnlyAdmin):
     def being_imported(self, upload: Upload) -> bool:
         """Whether an import reads it now."""
         return bool(upload.import_id)
+
+
+@admin.register(DatasetImport)
+class DatasetImportAdmin(ReadOnlyAdmin):
+    """The samples that a check has kept are people's own words: its page shows them, and this does not."""
+
+    list_display = ["id", "workspace", "dataset", "split", "source", "state", "begun_by", "created_at", "finished_at"]
+    list_filter = ["workspace", choice_filter("state", DatasetImport.State.choices)]
+    search_fields = ["pk", "dataset", "import_id"]
+    list_select_related = ["workspace"]
+    fields = [
+        "workspace",
+        "dataset",
+        "split",
+        "source",
+        "task",
+        "separation",
+        "keep_source",
+        "state",
+        "error",
+        "import_id",
+        "begun_by",
+        "created_at",
+        "finished_at",
+    ]
+
+
+@admin.register(ImportProblem)
+class ImportProblemAdmin(ReadOnlyAdmin):
+    list_display = ["dataset_import_id", "position", "split", "row", "field"]
+    search_fields = ["dataset_import__pk"]
+    fields = ["dataset_import", "position", "split", "file", "row", "field", "message", "remedy"]
 
 
 @admin.register(Question)

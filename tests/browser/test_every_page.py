@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_gro
 
 _SERIOUS = ("serious", "critical")
 # Files to keep, and parts of pages that htmx fetches.
-_NO_PAGES = re.compile(r"\.|progress|status|fragment|export|download|estimate|search|problems|/answers/<")
+_NO_PAGES = re.compile(r"\.|progress|status|fragment|export|download|estimate|search|problems|/answers/<|playground/<")
 
 
 @pytest.fixture(scope="module")

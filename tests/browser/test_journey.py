@@ -72,7 +72,7 @@ def test_a_file_with_faults_is_refused_and_each_is_told_with_its_row(page, lampp
     bring(page, "questions", broken)
     bring(page, "outputs", files / "dev_outputs.json")
     page.get_by_role("button", name="Check the files").click()
-    problems = page.get_by_role("region", name="Problems")
+    problems = page.get_by_role("region", name="Problems", exact=True)
     expect(problems).to_be_visible(timeout=MINUTES)
     expect(problems).to_contain_text("broken_questions.json")
     rows = list(csv.DictReader(io.StringIO(downloaded(page, "Download all problems (CSV)").decode("utf-8-sig"))))
