@@ -17,6 +17,7 @@ from eval_app.models import (
     DatasetImport,
     DatasetSplit,
     Experiment,
+    ExperimentComparison,
     ExperimentRun,
     ImportProblem,
     Prediction,
@@ -132,12 +133,22 @@ class UploadAdmin(ReadOnlyAdmin):
         return bool(upload.import_id)
 
 
+@admin.register(ExperimentComparison)
+class ExperimentComparisonAdmin(ReadOnlyAdmin):
+    """The table of an experiment against another baseline than none: the page shows what is in it."""
+
+    list_display = ["experiment", "baseline"]
+    search_fields = ["experiment__pk", "baseline"]
+    list_select_related = ["experiment"]
+    fields = ["experiment", "baseline"]
+
+
 @admin.register(DatasetImport)
 class DatasetImportAdmin(ReadOnlyAdmin):
     """The samples that a check has kept are people's own words: its page shows them, and this does not."""
 
     list_display = ["id", "workspace", "dataset", "split", "source", "state", "begun_by", "created_at", "finished_at"]
-    list_filter = ["workspace", choice_filter("state", DatasetImport.State.choices)]
+    list_filter = ["workspace", "state"]
     search_fields = ["pk", "dataset", "import_id"]
     list_select_related = ["workspace"]
     fields = [
@@ -155,13 +166,15 @@ class DatasetImportAdmin(ReadOnlyAdmin):
         "created_at",
         "finished_at",
     ]
+    deferred = ["files", "findings", "samples", "report"]
 
 
 @admin.register(ImportProblem)
 class ImportProblemAdmin(ReadOnlyAdmin):
     list_display = ["dataset_import_id", "position", "split", "row", "field"]
     search_fields = ["dataset_import__pk"]
-    fields = ["dataset_import", "position", "split", "file", "row", "field", "message", "remedy"]
+    fields = ["dataset_import", "position", "split", "row", "field", "message", "remedy"]
+    deferred = ["file", "question_id"]
 
 
 @admin.register(Question)
