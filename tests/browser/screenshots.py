@@ -23,7 +23,9 @@ def take(folder: Path) -> None:
                 for shape, address in sorted(pages.items()):
                     watched.go(address)
                     watched.page.wait_for_timeout(400)
-                    name = re.sub(r"\W+", "-", shape.removeprefix(f"/w/{serving.WORKSPACE}/")).strip("-") or "home"
+                    name = re.sub(
+                        r"\W+", "-", shape.removeprefix(f"/w/{serving.WORKSPACE}/").replace("…", "one")
+                    ).strip("-")
                     path = folder / f"{name}.{look}.png"
                     watched.page.screenshot(path=path, full_page=True)
                     print(path)

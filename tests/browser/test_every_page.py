@@ -14,8 +14,9 @@ from tests.routes import routes
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_group("browser")]
 
 _SERIOUS = ("serious", "critical")
-# Files to keep, and parts of pages that htmx fetches.
-_NO_PAGES = re.compile(r"\.|progress|status|fragment|export|download|estimate|search|problems|/answers/<|playground/<")
+# Files to keep, parts of pages that htmx fetches, where only forms lead, and what is there once somebody has asked
+# (`test_playground`).
+_NO_PAGES = re.compile(r"\.|/(progress|status|estimate|comparison|upload|fragments/\w+|search)/$|/playground/…/$")
 
 
 @pytest.fixture(scope="module")
