@@ -29,6 +29,15 @@ class Served:
 
     port: int
     key: str
+    environment: Mapping[str, str]
+
+    def shell(self, code: str) -> str:
+        """What `code` prints in Lamppost's own Python, on its data."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code],
+            cwd=REPOSITORY, env=self.environment, check=True, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        return done.stdout
 
     def connect(self) -> "Connection":
         """A connection that is kept open, as a client's library does."""
@@ -80,7 +89,7 @@ def served(**settings: str) -> Iterator[Served]:
             )  # fmt: skip
         try:
             _wait_until_ready(serve, output)
-            yield Served(port, _key(environment))
+            yield Served(port, _key(environment), environment)
         finally:
             serve.send_signal(signal.SIGTERM)
             serve.wait(timeout=120)

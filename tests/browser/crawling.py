@@ -28,7 +28,9 @@ def crawl(page: Page, address: str) -> dict[str, str]:
         answer = page.goto(address + here, wait_until="load")
         assert answer is not None
         assert answer.status == 200, f"{here}: {answer.status}"
-        for link in page.eval_on_selector_all("a[href]", "found => found.map(one => one.getAttribute('href'))"):
+        links = page.eval_on_selector_all("a[href]", "found => found.map(one => one.getAttribute('href'))")
+        # The last of a list has more to show than the first, which is no personalization.
+        for link in reversed(links):
             parts = urlsplit(urljoin(address + here, link))
             path = parts.path + (f"?{parts.query}" if parts.query else "")
             if not path.startswith(f"/w/{WORKSPACE}/") or f"{parts.scheme}://{parts.netloc}" != address:

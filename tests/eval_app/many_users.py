@@ -133,6 +133,8 @@ def _runs(split: DatasetSplit, *, name: str, seed: int) -> dict[str, Run]:
             family=method.family.value,
             retriever={"best": "bm25"}.get(method.retriever or "", method.retriever or ""),
             rank=method.rank,
+            hyperparameters=HYPERPARAMETERS if method.rank else {},
+            parameters=PARAMETERS,
             seed=seed,
             question_count=split.question_count,
             state=Run.State.DONE,
