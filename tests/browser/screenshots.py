@@ -3,6 +3,9 @@
 import re
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, expect
 
 from tests.browser import serving
 from tests.browser.browsing import DESKTOP, PHONE, chromium, window
@@ -18,6 +21,7 @@ def take(folder: Path) -> None:
         serving.fill(lamppost)
         with window(browser, lamppost) as watched:
             pages = crawl(watched.page, lamppost.address)
+            pages[f"/w/{serving.WORKSPACE}/playground/…/"] = _ask(watched.page, lamppost.address)
         for look, size, theme in _LOOKS:
             with window(browser, lamppost, size=size, theme=theme) as watched:
                 for shape, address in sorted(pages.items()):
@@ -29,6 +33,18 @@ def take(folder: Path) -> None:
                     path = folder / f"{name}.{look}.png"
                     watched.page.screenshot(path=path, full_page=True)
                     print(path)
+
+
+def _ask(page: Page, address: str) -> str:
+    """Ask each method one question of somebody's, on the playground; where the answers stand."""
+    page.goto(f"{address}/w/{serving.WORKSPACE}/people/")
+    page.locator("main table a[href*='/people/']").last.click()
+    page.locator("a[href*='/playground/?']").first.click()
+    page.locator("#task-fields textarea, #task-fields input").first.fill("so tired of mondays already")
+    page.get_by_role("button", name="Ask all methods").click()
+    expect(page.locator(".answer .badge.done").nth(1)).to_be_visible(timeout=60_000)
+    parts = urlsplit(page.url)
+    return f"{parts.path}?{parts.query}"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ START_SECONDS = 240.0
 WORKSPACE = "lab"
 EXPERIMENT = "first"
 TASKS = ("LaMP-2", "LaMP-4", "LaMP-7")
+# Enough that adapters change their users' answers.
+TRAINING = ("--epochs", "6", "--learning-rate", "0.003", "--alpha", "16")
 METHODS = "none,rag:bm25,rag:recency,peft:8,peft-rag:bm25:8"
 # What a machine's own servers are named by.
 _ELSEWHERE = re.compile(r"DATABASE_URL|BROKER_URL|S3_|LAMPPOST_|DJANGO_SETTINGS_MODULE|PYTEST_")
@@ -87,7 +89,7 @@ def fill(lamppost: Served) -> None:
         )
     lamppost.command(
         *("run_experiment", "--workspace", WORKSPACE, "--name", EXPERIMENT, "--dataset", "made", "--split", "dev"),
-        *("--methods", METHODS, "--base-model", "small", "--epochs", "6"),
+        *("--methods", METHODS, "--base-model", "small", *TRAINING),
         seconds=900.0,
     )
 
