@@ -1,15 +1,18 @@
 """A whole Lamppost of one's own, served as a person serves it, with something in it to look at."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from embedded.ports import free_port
 from tests.servers import REPOSITORY
@@ -18,6 +21,7 @@ from tests.stacks import open_folder
 START_SECONDS = 240.0
 WORKSPACE = "lab"
 EXPERIMENT = "first"
+PERSON = "alice"
 TASKS = ("LaMP-2", "LaMP-4", "LaMP-7")
 # Enough that adapters change their users' answers.
 TRAINING = ("--epochs", "6", "--learning-rate", "0.003", "--alpha", "16")
@@ -92,6 +96,33 @@ def fill(lamppost: Served) -> None:
         *("--methods", METHODS, "--base-model", "small", *TRAINING),
         seconds=900.0,
     )
+    _add_person(lamppost, json.loads((made / "LaMP_7" / "dev_questions.json").read_text())[0]["profile"])
+
+
+def _add_person(lamppost: Served, profile: list[dict[str, Any]]) -> None:
+    """Somebody with a profile and an adapter of their own, as programs make them."""
+    key = lamppost.command("create_api_key", "--workspace", WORKSPACE, "--name", "fill", "--scopes", "all").split()[-1]
+
+    def send(method: str, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            f"{lamppost.address}/api/v1/{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    send("PUT", f"users/{PERSON}", {})
+    documents = [{"id": str(one["id"]), "task": "LaMP-7", "fields": {"text": one["text"]}} for one in profile]
+    send("POST", f"users/{PERSON}/documents", documents)
+    training = {"epochs": 6, "learning_rate": 0.003, "alpha": 16}
+    job = send("POST", "adapters", {"user": PERSON, "task": "LaMP-7", "rank": 8, "hyperparameters": training})["job"]
+    until = time.monotonic() + START_SECONDS
+    while (state := send("GET", f"jobs/{job['id']}")["state"]) != "done":
+        assert state in ("waiting", "running"), state
+        assert time.monotonic() < until
+        time.sleep(0.5)
 
 
 def _wait_until_ready(serve: "subprocess.Popen[bytes]", output: Path) -> tuple[str, str]:
