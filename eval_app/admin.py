@@ -140,6 +140,7 @@ class ExperimentComparisonAdmin(ReadOnlyAdmin):
     list_display = ["experiment", "baseline"]
     search_fields = ["experiment__pk", "baseline"]
     list_select_related = ["experiment"]
+    deferred = ["comparisons", "experiment__report"]
     fields = ["experiment", "baseline"]
 
 
@@ -233,6 +234,7 @@ class ExperimentRunAdmin(ReadOnlyAdmin):
     list_filter = [choice_filter("task", title="task", choices=_tasks)]
     search_fields = ["pk", "experiment__name__icontains", "method", "run__id"]
     list_select_related = ["experiment", "run"]
+    deferred = ["experiment__report"]
     fields = ["experiment", "task", "method", "run", "refusal"]
 
 
@@ -308,7 +310,7 @@ class RunAdmin(ReadOnlyAdmin):
 class PredictionAdmin(ReadOnlyAdmin):
     """That a question was answered, and at what cost. Prompts and outputs are users' texts."""
 
-    list_display = ["id", "run", "question", "end_user", "input_tokens", "output_tokens", "model_ms"]
+    list_display = ["id", "run_id", "question_id", "end_user", "input_tokens", "output_tokens", "model_ms"]
     list_filter = [
         choice_filter("run__split__task", title="task", choices=_tasks),
         choice_filter("run__family", title="family", choices=_families),

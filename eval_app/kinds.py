@@ -21,6 +21,7 @@ DELETE_DATASET = Kind(
     queue="cpu",
     handler="workers.deleting_datasets.handle",
     lease_seconds=120,
+    least_role="admin",
 )
 
 ADVANCE_EXPERIMENT = Kind(

@@ -30,7 +30,7 @@ class EncoderAdmin(InstallationAdmin):
 class EmbeddingAdmin(ReadOnlyAdmin):
     """That a document has a vector of an encoder."""
 
-    list_display = ["id", "document", "end_user", "encoder", "dimension"]
+    list_display = ["id", "document_id", "end_user", "encoder", "dimension"]
     list_filter = ["encoder"]
     search_fields = ["pk", "document__id", "end_user__external_id"]
     list_select_related = ["end_user", "encoder"]

@@ -182,7 +182,7 @@ class DocumentAdmin(ReadOnlyAdmin):
 class ProfileEntryAdmin(ReadOnlyAdmin):
     """Which documents stand in a profile, and which did. The client's own id of one may say who it is about."""
 
-    list_display = ["id", "end_user", "task", "document", "position", "added_at", "removed_at"]
+    list_display = ["id", "end_user", "task", "document_id", "position", "added_at", "removed_at"]
     list_filter = [
         choice_filter("task", title="task", choices=task_choices),
         ("removed_at", admin.EmptyFieldListFilter),

@@ -2,24 +2,31 @@
 
 from typing import Any, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from common.page_lists import page_of_list
 from eval_app.import_selectors import newest_of_splits
-from eval_app.workspace_selectors import datasets_of, experiments_of, newest_of_each_split, splits_of
+from eval_app.workspace_selectors import (
+    datasets_of,
+    datasets_to_delete,
+    experiments_of,
+    newest_of_each_split,
+    splits_of,
+)
 from users_app.views.base import WorkspacePage
 
 _EXPERIMENTS: Final = 20
 
 
 class DatasetsPage(WorkspacePage):
-    """All of them, the newest first, each with its splits."""
+    """All of them, the newest first, each with its splits; also those that are being deleted, until they are gone."""
 
     template_name = "eval_app/datasets.html"
     title = "Datasets"
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        page = page_of_list(datasets_of(workspace=self.workspace), query=self.request.GET)
+        page = page_of_list(datasets_to_delete(workspace=self.workspace), query=self.request.GET)
         splits = newest_of_splits(datasets=page.rows)
         rows = [(dataset, splits[dataset.pk]) for dataset in page.rows]
         return super().get_context_data(page=page, rows=rows, **context)
@@ -29,6 +36,14 @@ class DatasetPage(WorkspacePage):
     """One dataset: the versions of its splits, and the experiments of it."""
 
     template_name = "eval_app/dataset.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Of one that is being deleted, how far that is."""
+        dataset_id: int = kwargs["dataset_id"]
+        deleted = datasets_to_delete(workspace=self.workspace).filter(deletion_requested_at__isnull=False)
+        if deleted.filter(pk=dataset_id).exists():
+            return redirect("dataset-delete", workspace=self.workspace.slug, dataset_id=dataset_id)
+        return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         dataset = datasets_of(workspace=self.workspace).filter(pk=context["dataset_id"]).first()

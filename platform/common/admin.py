@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.contrib.admin.utils import lookup_field
+from django.contrib.admin.views.main import ORDER_VAR
 from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.db import models
@@ -14,6 +15,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.text import smart_split, unescape_string_literal
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from common.admin_filters import GrantedRelatedFilter, is_relation
 from common.models import IdempotencyRecord
@@ -37,6 +39,14 @@ class BoundedPaginator(Paginator):
         return rows.order_by()[:MOST_COUNTED].count() if isinstance(rows, QuerySet) else len(rows)
 
 
+class _InOneOrder(ChangeList):
+    """A list whose order a query string does not change: any column that is shown could be asked for."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[str]:
+        self.params.pop(ORDER_VAR, None)
+        return super().get_ordering(request, queryset)
+
+
 class BoundedAdmin(ModelAdmin):
     """Lists of any length. Search asks for exact numbers, and for texts as `search_fields` say."""
 
@@ -56,6 +66,9 @@ class BoundedAdmin(ModelAdmin):
 
         A number is looked for in columns of numbers alone, and as a number, so that indexes are used.
         """
+        if "\0" in search_term:
+            # PostgreSQL cannot even be asked for it.
+            return queryset.none(), False
         for word in list(smart_split(search_term))[:_MOST_WORDS]:
             if word[:1] in "\"'" and word[0] == word[-1] and len(word) > 1:
                 word = unescape_string_literal(word)
@@ -76,9 +89,13 @@ class BoundedAdmin(ModelAdmin):
         ]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only what the page offers: a hidden column could be guessed letter by letter."""
-        offered = {name for name in (_name_of(one) for one in self.get_list_filter(request)) if name}
-        return any(lookup == name or lookup.startswith(f"{name}__") for name in offered)
+        """Exactly what the filters' own links ask for: by any other condition a hidden column, of this row or of one
+        that it leads to, could be guessed letter by letter.
+        """
+        return lookup in {one for listed in self.get_list_filter(request) for one in _parameters_of(listed)}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _InOneOrder
 
 
 class GrantedAdmin(BoundedAdmin):
@@ -191,9 +208,17 @@ def _is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_active and request.user.is_superuser)
 
 
-def _name_of(listed: Any) -> str | None:
-    name = listed[0] if isinstance(listed, tuple) else listed
-    return name if isinstance(name, str) else getattr(name, "parameter_name", None)
+# What the links of a filter ask for, after the name of its field: of a relation, and of any other field.
+_OF_RELATIONS: Final = ("", "__exact", "__isnull", "__id__exact", "__pk__exact")
+_OF_FIELDS: Final = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
+
+
+def _parameters_of(listed: Any) -> list[str]:
+    """The parameters of a query string that a filter of a list takes."""
+    if not isinstance(listed, str | tuple):
+        return [listed.parameter_name]
+    name, kind = listed if isinstance(listed, tuple) else (listed, None)
+    return [name + ending for ending in (_OF_RELATIONS if kind is GrantedRelatedFilter else _OF_FIELDS)]
 
 
 def _is_number(model: type[models.Model], lookup: str) -> bool:

@@ -100,7 +100,7 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.action(description="Cancel the selected jobs", permissions=["run"])
     def cancel_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Cancel what has not ended."""
-        unfinished = self.changeable(request, queryset).filter(state__in=(State.WAITING, State.RUNNING))
+        unfinished = self._theirs(request, queryset).filter(state__in=(State.WAITING, State.RUNNING))
         outcome = services.cancel(*unfinished.values_list("pk", flat=True))
         self.message_user(
             request,
@@ -111,8 +111,20 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.action(description="Run the selected failed or cancelled jobs again", permissions=["run"])
     def retry_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Run again what failed or was cancelled."""
-        count = services.retry(*self.changeable(request, queryset).values_list("pk", flat=True))
+        count = services.retry(*self._theirs(request, queryset).values_list("pk", flat=True))
         self.message_user(request, f"{count} will run again.", messages.SUCCESS)
+
+    def _theirs(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        """Those that whoever asks may cancel and retry: each kind says which role that takes."""
+        by_role: dict[str, list[str]] = {}
+        for kind in kinds.all_kinds():
+            by_role.setdefault(kind.least_role, []).append(kind.name)
+        by_others = [name for role, names in by_role.items() if role != self.least_role_to_change for name in names]
+        found = self.changeable(request, queryset).exclude(kind__in=by_others)
+        for role, names in by_role.items():
+            if role != self.least_role_to_change:
+                found |= self.changeable(request, queryset, role=role).filter(kind__in=names)
+        return found
 
     def queues(self, request: HttpRequest) -> HttpResponse:
         """The page of the queues: of the jobs that whoever asks may see. Workers are the installation's."""

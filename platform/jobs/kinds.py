@@ -43,6 +43,8 @@ class Kind:
     lease_seconds: float = 60
     max_attempts: int = 3
     batch_by: str | None = None
+    # Who may cancel and retry its jobs in the admin: members of their workspace with this role, or a higher one.
+    least_role: str = "researcher"
 
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 100:

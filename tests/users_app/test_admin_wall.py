@@ -14,13 +14,15 @@ from django.urls import reverse
 
 from common.workspace_access import workspace_lookup
 from eval_app.models import Question
-from jobs.models import Worker
+from jobs.models import Job, Worker
+from jobs.services import JobSpec, cancel, enqueue
+from retrieval_app.models import Embedding
 from tests import people
 from tests.everything import one_of_everything
 from tests.lamp.own_tasks import REPLIES
 from tests.routes import leads_to_workspace, rows_of
 from tests.training_app.generations import asked
-from training_app.models import Generation
+from training_app.models import Adapter, Generation
 from users_app.api_keys import create_api_key
 from users_app.models import ApiKey, Document, Membership, Workspace
 from users_app.services import set_role
@@ -224,6 +226,67 @@ def test_a_column_that_no_page_shows_cannot_be_guessed_by_a_filter(acme, log_in)
     member = log_in(acme)
     for model, lookup in ((Question, "input__startswith"), (Document, "fields__text__startswith")):
         assert member.get(address(model, "changelist"), {lookup: "a"}).status_code == 400
+
+
+def test_no_filter_leads_further_than_its_own_links(acme, log_in):
+    """From a relation one could go back to what others have written, or to a password."""
+    member = log_in(acme)
+    wrong = []
+    for model in of_workspaces():
+        list_filter = admin.site._registry[model].list_filter
+        for name in [one for one in list_filter if isinstance(one, str)]:
+            wrong += [
+                (model._meta.label, name + further)
+                for further in ("__startswith", "__in", "__pk__in", "__created_at__year")
+                if member.get(address(model, "changelist"), {name + further: "1"}).status_code != 400
+            ]
+    for model, lookup in (
+        (Workspace, "memberships__user__password__startswith"),
+        (ApiKey, "workspace__memberships__user__password__startswith"),
+        (ApiKey, "workspace__end_users__documents__fields__text__startswith"),
+        (Adapter, "base_model__generations__input__icontains"),
+        (Embedding, "encoder__embeddings__document__fields__text__startswith"),
+    ):
+        if member.get(address(model, "changelist"), {lookup: "p"}).status_code != 400:
+            wrong.append((model._meta.label, lookup))
+    assert wrong == []
+
+
+def test_each_filter_s_own_links_work(acme, log_in):
+    member = log_in(acme)
+    wrong = []
+    for model in of_workspaces():
+        page = member.get(address(model, "changelist"))
+        for spec in page.context["cl"].filter_specs:
+            for choice in list(spec.choices(page.context["cl"]))[:3]:
+                status = member.get(address(model, "changelist") + choice["query_string"]).status_code
+                if status != 200:
+                    wrong.append((model._meta.label, choice["query_string"], status))
+    assert wrong == []
+
+
+def test_a_researcher_does_not_set_a_deletion_going_again(acme, log_in):
+    job = enqueue(JobSpec(kind="delete_dataset", workspace_id=acme.pk, payload={"dataset_id": 1}))
+    cancel(job.pk)
+    for role, state in ((Membership.Role.RESEARCHER, "cancelled"), (Membership.Role.ADMIN, "waiting")):
+        client = log_in(acme, role=role)
+        client.post(address(Job, "changelist"), {"action": "retry_jobs", "_selected_action": [job.pk]})
+        assert Job.objects.get(pk=job.pk).state == state
+
+
+def test_a_query_string_does_not_change_the_order(acme, log_in):
+    member = log_in(acme)
+    for column in ("1", "-2", "3.1"):
+        page = member.get(address(Document, "changelist"), {"o": column})
+        assert set(page.context["cl"].queryset.query.order_by) == {"-pk"}
+
+
+def test_a_search_for_what_no_text_holds_finds_nothing(acme, log_in):
+    found = log_in(acme).get(
+        reverse("admin:autocomplete"),
+        {"app_label": "users_app", "model_name": "apikey", "field_name": "workspace", "term": "\0"},
+    )
+    assert (found.status_code, found.json()["results"]) == (200, [])
 
 
 def test_no_list_counts_a_whole_table_or_looks_for_its_choices_there(acme, log_in):

@@ -1,6 +1,7 @@
 """Where people log in and change their password: members of workspaces, whether or not they may use the admin too."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.contrib.auth.forms import PasswordChangeForm
@@ -24,6 +25,11 @@ class LoginPage(LoginView):
         response = super().dispatch(request, *args, **kwargs)
         secure(response)
         return response
+
+    def get_redirect_url(self) -> str:
+        """Where the person was going; not here again."""
+        wanted = super().get_redirect_url()
+        return "" if urlsplit(wanted).path == self.request.path else wanted
 
 
 class PasswordPage(PasswordChangeView):

@@ -50,6 +50,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 CSRF_FAILURE_VIEW = "common.api.handling.csrf_failure"
 
+# The first counts attempts, the second knows people.
+AUTHENTICATION_BACKENDS = ["users_app.login_limits.LimitedLogins", "django.contrib.auth.backends.ModelBackend"]
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -1,8 +1,11 @@
 """Where people log in and out."""
 
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth import get_user_model
 
+from users_app.login_limits import ATTEMPTS_A_MINUTE
 from users_app.models import Membership
 from users_app.services import set_role
 
@@ -17,6 +20,11 @@ def carol(workspace):
 
 def log_in(client, password="a long word", **told):
     return client.post("/login/", {"username": "carol", "password": password, **told})
+
+
+def test_whoever_is_logged_in_already_and_would_come_here_again_is_sent_home(client, admin_user):
+    client.force_login(admin_user)
+    assert client.get("/login/?next=/login/").headers["Location"] == "/"
 
 
 def test_a_member_who_may_not_use_the_admin_logs_in_and_sees_their_workspace(client, carol):
@@ -69,3 +77,17 @@ def test_one_changes_ones_own_password_and_stays_logged_in(client, carol):
 
 def test_changing_a_password_takes_a_login(client, db):
     assert client.get("/password/").headers["Location"] == "/login/?next=/password/"
+
+
+def test_a_name_s_password_is_tried_so_often_a_minute(client, db):
+    name = f"rita-{uuid4()}"
+    get_user_model().objects.create_user(name, password="a password of rita")
+    for _ in range(ATTEMPTS_A_MINUTE):
+        client.post("/login/", {"username": name, "password": "a guess"})
+    # Even the right one is not looked at now, at either login.
+    for login in ("/login/", "/admin/login/"):
+        assert client.post(login, {"username": name, "password": "a password of rita"}).status_code == 200
+    assert "_auth_user_id" not in client.session
+    other = f"sam-{uuid4()}"
+    get_user_model().objects.create_user(other, password="a password of sam")
+    assert client.post("/login/", {"username": other, "password": "a password of sam"}).status_code == 302
