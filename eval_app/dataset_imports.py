@@ -224,7 +224,10 @@ def start_import(*, workspace: Workspace, dataset_import_id: int, by: Actor) -> 
 
 
 def cancel_work(*, workspace: Workspace, dataset_import_id: int) -> None:
-    """Stop the check or the import that is under way; nothing of it is kept. Raises `DatasetImport.DoesNotExist`."""
+    """Stop the check or the import that is under way. Raises `DatasetImport.DoesNotExist`.
+
+    Of an archive's import the splits that are done stay; of everything else nothing is kept.
+    """
     found = DatasetImport.objects.get(workspace=workspace, pk=dataset_import_id)
     if found.state == DatasetImport.State.CHECKING:
         cancel_origin(f"{CHECK_ORIGIN}:{found.pk}")

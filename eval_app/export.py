@@ -193,7 +193,7 @@ def _csv_line(row: Row, key: str, title: str, cell: Cell) -> dict[str, object]:
         "title": title,
         "low": cell.interval.low if cell.interval else None,
         "high": cell.interval.high if cell.interval else None,
-        "remark": cell.reason or cell.note,
+        "remark": cell.reason or cell.note or cell.unaveraged,
         "published": False,
         "oracle": row.oracle,
         "share_of_possible": share.value,

@@ -10,7 +10,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,8 +51,9 @@ def fetch(files: Mapping[str, StoredFile], folder: Path) -> None:
     """
     sizes = {name: _size(stored) for name, stored in files.items()}
     take_room({folder / name: size for name, size in sizes.items()}, folder)
-    for name, stored in files.items():
-        _fetch(stored, folder / name, size=sizes[name])
+    with full_disk_is_no_room(sum(sizes.values())):
+        for name, stored in files.items():
+            _fetch(stored, folder / name, size=sizes[name])
 
 
 def _size(stored: StoredFile) -> int:
@@ -67,7 +69,7 @@ def take_room(sizes: Mapping[Path, int], folder: Path) -> None:
     """Take the files' room at once, so that imports side by side cannot each count on the same. Raises `NoRoom`."""
     total = sum(sizes.values())
     reserve = settings.IMPORT_DISK_RESERVE_BYTES
-    try:
+    with full_disk_is_no_room(total):
         if shutil.disk_usage(folder).free < total + reserve:
             raise _no_room(total, reserve)
         for path, size in sizes.items():
@@ -75,15 +77,22 @@ def take_room(sizes: Mapping[Path, int], folder: Path) -> None:
                 # Not every system has it; there the second look below is all there is.
                 if size and hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise _no_room(total, reserve) from None
     if shutil.disk_usage(folder).free < reserve:
         # Another import has taken its room at the same time.
         for path in sizes:
             path.unlink()
         raise _no_room(total, reserve)
+
+
+@contextmanager
+def full_disk_is_no_room(total: int) -> Iterator[None]:
+    """Raise `NoRoom` where the disk turns out to be full while files of `total` bytes are written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _no_room(total, settings.IMPORT_DISK_RESERVE_BYTES) from None
 
 
 def _no_room(total: int, reserve: int) -> NoRoom:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from django.db import transaction
+
 from eval_app.import_requests import orders_of
 from eval_app.importing import Order, Source, find_standing
 from eval_app.models import DatasetImport, ImportProblem
@@ -61,8 +63,18 @@ def record_check(*, dataset_import_id: int, checked: list[Checked]) -> dict[str,
     return {"splits": len(checked), "problems": len(problems)}
 
 
+@transaction.atomic
 def check_ended(origin: str) -> None:
     """The listener of checks: one that came to nothing leaves a draft again, with the reason. Safe to repeat."""
+    # Held before its jobs are looked at: who asks for another check meanwhile holds it too, and then there is a newer.
+    held = (
+        DatasetImport.objects.select_for_update(no_key=True)
+        .filter(pk=int(origin.partition(":")[2]), state=DatasetImport.State.CHECKING)
+        .only("pk")
+        .first()
+    )
+    if held is None:
+        return
     job = jobs_of(origin=origin).order_by("-pk").first()
     if job is None:
         reason = "The check came to nothing. Check the files again."
@@ -70,10 +82,7 @@ def check_ended(origin: str) -> None:
         return
     else:
         reason = job.error_message if job.state == State.FAILED else ""
-    pk = int(origin.partition(":")[2])
-    DatasetImport.objects.filter(pk=pk, state=DatasetImport.State.CHECKING).update(
-        state=DatasetImport.State.DRAFT, error=reason
-    )
+    DatasetImport.objects.filter(pk=held.pk).update(state=DatasetImport.State.DRAFT, error=reason)
 
 
 def _checked(order: Order, report: Report) -> Checked:

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from common.objects import ObjectStoreError, get_store
-from eval_app.fetching import StoredFile, fetch, take_room
+from eval_app.fetching import StoredFile, fetch, full_disk_is_no_room, take_room
 from eval_app.import_records import begin, record_end
 from eval_app.importing import ImportRefused as ImportRefused
 from eval_app.importing import Order, Source, files_digest, require_standing
@@ -299,7 +299,8 @@ def _orders_of_archive(
         if wanted in ("", split):
             targets = {what: folder / _OBJECTS[what] for what in files.members}
             take_room({target: files.sizes[what] for what, target in targets.items()}, folder)
-            take_out(archive, files, targets, name=stored.name, check=check)
+            with full_disk_is_no_room(sum(files.sizes.values())):
+                take_out(archive, files, targets, name=stored.name, check=check)
             sources = {what: Source(target, os.path.basename(files.members[what])) for what, target in targets.items()}
             yield _order(workspace, payload, split, sources)
             for target in targets.values():

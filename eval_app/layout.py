@@ -157,7 +157,9 @@ def published_cells(line: PublishedRow) -> list[tuple[float, bool]]:
 def _remark(cell: Cell) -> str | None:
     if cell.value is None:
         return f"did not run: {cell.reason}"
-    return f"not compared: {cell.note}" if cell.note is not None else None
+    if cell.note is not None:
+        return f"not compared: {cell.note}"
+    return f"not averaged: {cell.unaveraged}" if cell.unaveraged is not None else None
 
 
 def _remarks(table: Table) -> Iterator[str]:

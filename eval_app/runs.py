@@ -328,11 +328,13 @@ def collect_generation(generation: Generation) -> bool:
     return True
 
 
+@transaction.atomic
 def restart_run(*, run: Run) -> None:
-    """Let a failed or cancelled run go on from what it has."""
-    if run.state in (Run.State.FAILED, Run.State.CANCELLED):
+    """Let a failed or cancelled run go on from what it has; one that another experiment has restarted just goes on."""
+    ended = Run.objects.filter(pk=run.pk, state__in=(Run.State.FAILED, Run.State.CANCELLED))
+    if ended.update(state=Run.State.PENDING, error="", finished_at=None, started_at=Now()):
+        # Until the commit the row is held, so no step has asked for new ones yet.
         _forget_generations(run)
-        Run.objects.filter(pk=run.pk).update(state=Run.State.PENDING, error="", finished_at=None, started_at=Now())
 
 
 def cancel_run(*, run: Run) -> None:

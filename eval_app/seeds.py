@@ -15,6 +15,8 @@ from users_app.models import Workspace
 # What two experiments may differ in and still be the same but for chance.
 _MAY_DIFFER: Final = ("seed", "reference")
 _LOOKED_AT: Final = 200
+NOT_IN_ALL: Final = "not in all seeds"
+OTHER_QUESTIONS: Final = "answered other questions in another seed"
 
 
 def with_other_seeds(*, workspace: Workspace, experiment: Experiment) -> list[Experiment]:
@@ -40,7 +42,10 @@ def reports_read(*, workspace: Workspace, experiment_ids: Collection[int]) -> li
 
 
 def with_spreads(table: Table, others: Sequence[Table]) -> Table:
-    """`table` with the spread of each cell that has a comparable value in it and in each of `others`."""
+    """`table` with the spread of each cell that has a comparable value in it and in each of `others`.
+
+    A cell that has none there is not compared with means: it keeps its value and n, and says why (`unaveraged`).
+    """
     if not others:
         return table
     found = [{(row.task.key, row.metric.name): row for row in other.rows} for other in others]
@@ -49,24 +54,25 @@ def with_spreads(table: Table, others: Sequence[Table]) -> Table:
 
 def _with_spreads(row: Row, columns: Sequence[Method], others: Sequence[Mapping[tuple[str, str], Row]]) -> Row:
     name = (row.task.key, row.metric.name)
-    rows = [row, *(other[name] for other in others if name in other)]
-    if len(rows) <= len(others):
-        return row
-    spreads = {method.key: _spread([one.cells.get(method.key) for one in rows], row.metric) for method in columns}
+    rows = [row, *(other.get(name) for other in others)]
+    found = {method.key: [None if one is None else one.cells.get(method.key) for one in rows] for method in columns}
+    spreads = {key: _spread(cells, row.metric) for key, cells in found.items()}
     sign = 1 if row.metric.higher_is_better else -1
     best = max((sign * one.mean for one in spreads.values() if one is not None), default=0.0)
     return replace(
         row,
         cells={
-            method.key: replace(row.cells[method.key], spread=_marked(spreads[method.key], sign=sign, best=best))
-            for method in columns
+            key: _apart(row.cells[key], found[key])
+            if spread is None
+            else replace(row.cells[key], spread=_marked(spread, sign=sign, best=best))
+            for key, spread in spreads.items()
         },
     )
 
 
 def _spread(cells: Sequence[Cell | None], metric: Metric) -> Spread | None:
     values = [cell.value for cell in cells if cell is not None and cell.value is not None and cell.note is None]
-    if len(values) < len(cells):
+    if len(values) < len(cells) or _questions_differ(cells):
         return None
     sign = 1 if metric.higher_is_better else -1
     gains = [sign * cell.delta for cell in cells if cell is not None and cell.delta is not None]
@@ -77,6 +83,31 @@ def _spread(cells: Sequence[Cell | None], metric: Metric) -> Spread | None:
         seeds=len(values),
         gain=fmean(gains) if len(gains) == len(cells) else None,
         relative_gain=fmean(relative) if len(relative) == len(cells) else None,
+    )
+
+
+def _questions_differ(cells: Sequence[Cell | None]) -> bool:
+    return len({(cell.n, cell.users, cell.question_set) for cell in cells if cell is not None}) > 1
+
+
+def _apart(cell: Cell, cells: Sequence[Cell | None]) -> Cell:
+    """The cell without what would compare it: its row's other cells are means, of more seeds."""
+    if cell.value is None:
+        return cell
+    everywhere = all(one is not None and one.value is not None for one in cells)
+    reason = OTHER_QUESTIONS if everywhere and _questions_differ(cells) else NOT_IN_ALL
+    return replace(
+        cell,
+        interval=None,
+        delta=None,
+        relative_gain=None,
+        p_value=None,
+        p_holm=None,
+        wins=None,
+        ties=None,
+        losses=None,
+        best=False,
+        unaveraged=reason if cell.note is None else None,
     )
 
 

@@ -153,7 +153,8 @@ class Cell:
     others. `p_value`, `delta`, `relative_gain` are against the baseline; wins, ties and losses stand in the row of the
     task's primary metric. `retriever` is what the method's `best` was. `share` is known where the row has an oracle,
     `control` where controls were asked for, `erased` where users were erased of those whom the value is about, `spread`
-    where other seeds were averaged with this one.
+    where other seeds were averaged with this one, `unaveraged` says why a cell of such a table was not: it has no part
+    in comparisons then. `question_set` is `RunScores.question_set`.
     """
 
     value: float | None
@@ -175,6 +176,8 @@ class Cell:
     control: Control | None = None
     erased: int | None = None
     spread: Spread | None = None
+    unaveraged: str | None = None
+    question_set: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +357,7 @@ def _cell(
         retriever=outcome.retriever,
         share=_share(outcome, metric, none),
         erased=outcome.erased or None,
+        question_set=outcome.question_set,
     )
     if lead is not None and outcome.question_set != lead.question_set:
         if outcome.n != lead.n:
@@ -422,7 +426,7 @@ def _cell_as_json(cell: Cell) -> dict[str, Any]:
     control = {} if cell.control is None else {"control": _control_as_json(cell.control)}
     if cell.value is None:
         return {"value": None, "n": 0, "reason": cell.reason, **control}
-    known = _known(replace(cell, share=None, control=None))
+    known = _known(replace(cell, share=None, control=None, question_set=None))
     if cell.interval is not None:
         known["interval"] = list(cell.interval)
     if cell.delta is not None:

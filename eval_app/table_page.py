@@ -151,6 +151,7 @@ def _shown(cell: Cell, row: Row, run_id: int | None, *, is_baseline: bool) -> Sh
         return Shown(value="–", reason=f"did not run: {cell.reason}")
     spread = cell.spread
     remarks = [f"not compared: {cell.note}"] if cell.note else []
+    remarks += [f"not averaged: {cell.unaveraged}"] if cell.unaveraged else []
     if cell.retriever:
         remarks.append(f"best was {retriever_title(cell.retriever)}")
     if cell.erased:

@@ -45,7 +45,7 @@ def table_png(table: Table) -> bytes:
             _draw_row(axes, table, row, columns, y=y, step=step, names_task=begins_task(table, at))
         bottom = _HEAD + _ROW * len(rows)
         axes.axhline(bottom, 0.1 / width, 1 - 0.1 / width, color="black", linewidth=1)
-        foot = f"Bold: best of the row. –: did not run. †: not compared. {legend(table)}"
+        foot = f"Bold: best of the row. –: did not run. †: not compared with the others. {legend(table)}"
         for at, line in enumerate(_wrapped(foot, characters=int(width * 15))):
             _write(axes, 0.1, bottom + 0.17 + 0.16 * at, line, size=7)
         return written(figure, form="png")
@@ -79,7 +79,7 @@ def _draw_row(
 
 
 def _text(cell: Cell) -> str:
-    return value_text(cell) + stars(cell) + ("†" if cell.value is not None and cell.note else "")
+    return value_text(cell) + stars(cell) + ("†" if cell.value is not None and (cell.note or cell.unaveraged) else "")
 
 
 def _write(

@@ -71,7 +71,9 @@ def _lines(told: Mapping[str, Any], split: str) -> list[Line]:
     return lines
 
 
-def _spread(told: Mapping[str, float]) -> str:
+def _spread(told: Mapping[str, float | None]) -> str:
+    if told["mean"] is None:
+        return "–"
     return f"{told['mean']:,.2f} ± {told['sd']:,.2f} (from {told['min']:,} to {told['max']:,})"
 
 

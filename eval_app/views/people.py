@@ -20,6 +20,7 @@ class PeoplePage(WorkspacePage):
         beginning = self.request.GET.get("q", "").replace("\x00", "")[:_CHARACTERS_MOST]
         people = end_users(workspace=self.workspace)
         if beginning:
-            people = people.filter(external_id__startswith=beginning)
+            # The second says nothing more, but lets the index begin where they do.
+            people = people.filter(external_id__startswith=beginning, external_id__gte=beginning)
         page = keyset_page(people, order=("external_id",), query=self.request.GET, bound_to=f"people {beginning}")
         return super().get_context_data(page=page, beginning=beginning, **context)

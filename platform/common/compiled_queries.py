@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Field, Lookup, QuerySet, Value
+from django.db.transaction import TransactionManagementError
 
 
 @Field.register_lookup
@@ -46,8 +47,14 @@ class CompiledQuery:
         self._made: _Made | None = None
 
     def __call__(self, *values: Any) -> list[Any]:
-        """What the query finds with these values: as the QuerySet gives it, by the thread's own connection."""
+        """What the query finds with these values: as the QuerySet gives it, by the thread's own connection.
+
+        Raises `TransactionManagementError` for a query that locks, outside of a transaction.
+        """
         made = self._made or self._make()
+        # Django looks when it compiles, which is done once.
+        if made.query.select_for_update and not connection.in_atomic_block:
+            raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
         given = [field.get_db_prep_value(value, connection) for field, value in zip(self._fields, values, strict=True)]
         params = tuple(given[param.number] if isinstance(param, _Place) else param for param in made.params)
         # Django's own iteration, over a compiler that has the SQL already.

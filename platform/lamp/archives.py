@@ -65,13 +65,15 @@ def take_out(
     with _opened(path, name) as archive:
         for what, target in targets.items():
             left = files.sizes[what]
-            with archive.open(files.members[what]) as source, target.open("wb") as out:
+            # Opened without emptying it, which would give back the room that may have been taken for it.
+            with archive.open(files.members[what]) as source, target.open("r+b" if target.exists() else "xb") as out:
                 while chunk := source.read(_CHUNK_BYTES):
                     left -= len(chunk)
                     if left < 0:
                         _refuse(name, "holds a file that is larger than it claims", "Make the archive again")
                     out.write(chunk)
                     check()
+                out.truncate()
             if left:
                 _refuse(name, "holds a file that is shorter than it claims", "Make the archive again")
 
@@ -141,9 +143,11 @@ def _splits(archive: zipfile.ZipFile, name: str, most_bytes: int) -> dict[str, S
             "holds no questions file",
             "Zip a task's folder with train_questions.json, dev_questions.json or test_questions.json in it",
         )
-    if sum(info.file_size for files in whole.values() for info in files.values()) > most_bytes:
+    splits = {split: _split_files(files, truth) for split, files in whole.items()}
+    # A truth is taken out once for each split that has it.
+    if sum(size for files in splits.values() for size in files.sizes.values()) > most_bytes:
         _refuse(name, f"its files would have more than {most_bytes:,} bytes", "Import its files one split at a time")
-    return {split: _split_files(files, truth) for split, files in whole.items()}
+    return splits
 
 
 def _split_files(files: dict[str, zipfile.ZipInfo], truth: zipfile.ZipInfo | None) -> SplitFiles:

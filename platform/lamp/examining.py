@@ -125,11 +125,12 @@ def _read_golds(outputs: NamedFile, questions: NamedFile, reader: Questions, fou
     for gold in golds.items:
         told.golds += 1
         told.count_gold(gold)
-        answered.add(hash(gold.id))
         at = wanted.get(gold.id)
         if at is not None:
             found.samples[at] = Sample(found.samples[at].question, gold.output)
-        if gold.id not in reader.ids:
+        if gold.id in reader.ids:
+            answered.add(hash(gold.id))
+        else:
             found.add(_unknown(outputs.name, gold.id))
     # One whose answer is wrong has one.
     wrong = {hash(problem.question_id) for problem in found.problems if problem.file == outputs.name}
@@ -144,8 +145,9 @@ def _read_truth(truth: NamedFile, reader: Questions, found: Examination, split: 
     assert told is not None
     answered: set[int] = set()
     for answer in read_oracle(truth.path, task=told.task, split=split, name=truth.name):
-        answered.add(hash(answer.id))
-        if answer.id not in reader.ids:
+        if answer.id in reader.ids:
+            answered.add(hash(answer.id))
+        else:
             found.add(oracle_of_unknown_questions(truth.name, 1, [answer.id]))
     if len(answered) < len(reader.ids):
         found.add(questions_without_oracle(truth.name, len(reader.ids) - len(answered), []))

@@ -45,8 +45,10 @@ class Spread:
         # In whole numbers, so that nothing cancels.
         return math.sqrt(self.count * self.squares - self.total * self.total) / self.count
 
-    def as_dict(self) -> dict[str, float | int]:
-        """Two digits, as the paper prints them."""
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Two digits, as the paper prints them; None each where there is no value, for JSON has no NaN."""
+        if not self.count:
+            return {"mean": None, "sd": None, "min": None, "max": None}
         return {"mean": round(self.mean, 2), "sd": round(self.sd, 2), "min": self.least, "max": self.most}
 
 

@@ -3,7 +3,8 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.db.transaction import TransactionManagementError
 
 from common.compiled_queries import CompiledQuery
 from users_app.models import EndUser, Workspace
@@ -82,3 +83,12 @@ def test_each_thread_asks_over_its_own_connection():
     for thread in threads:
         thread.join()
     assert found == [1] * 4
+
+
+@pytest.mark.django_db(transaction=True, available_apps=["users_app"])
+def test_a_lock_outside_of_a_transaction_is_refused_as_django_refuses_it():
+    compiled = CompiledQuery(lambda name: EndUser.objects.select_for_update().filter(external_id=name), _EXTERNAL_ID)
+    with transaction.atomic():
+        assert compiled("ann") == []
+    with pytest.raises(TransactionManagementError):
+        compiled("ann")

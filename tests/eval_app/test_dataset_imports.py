@@ -1,12 +1,17 @@
 """Imports as pages lead through them: each step stands in the row, and the result is the command's."""
 
+import errno
 import io
+import os
+import threading
+import time
 import zipfile
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from common.objects import get_store
+from eval_app import import_requests
 from eval_app.dataset_imports import (
     ImportNotReady,
     cancel_work,
@@ -18,6 +23,7 @@ from eval_app.dataset_imports import (
     request_check,
     start_import,
 )
+from eval_app.import_checks import check_ended
 from eval_app.import_sweeps import _end_checks, _end_imports, _forget_samples
 from eval_app.importing import Order, Source, import_split
 from eval_app.models import Dataset, DatasetImport, DatasetSplit, ImportProblem, Upload
@@ -77,6 +83,19 @@ def test_every_problem_is_kept_with_its_row(workspace):
         ("dev", "dev_questions.json", 3, "", ""),
         ("dev", "dev_questions.json", 4, "1", "id"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("questions", "golds", "wrong"),
+    [
+        ([tweet_question("1", profile=[{"id": "x"}])], None, ["profile[0].text"]),
+        (QUESTIONS[:1], {"task": "LaMP_7", "golds": [{"id": "1", "output": None}]}, ["output"]),
+    ],
+)
+def test_files_of_which_nothing_is_right_are_told_too(workspace, questions, golds, wrong):
+    made = checked(workspace, questions, golds)
+    problems = ImportProblem.objects.filter(dataset_import=made).order_by("position")
+    assert (made.state, [problem.field for problem in problems]) == ("checked", wrong)
 
 
 def test_what_has_problems_is_not_imported(workspace):
@@ -254,6 +273,52 @@ def test_what_a_dead_process_owed_is_made_up_for(workspace):
     _end_imports()
     told = [(one.state, bool(one.error)) for one in DatasetImport.objects.order_by("pk")]
     assert told == [("draft", True), ("failed", True)]
+
+
+def test_a_late_end_of_one_check_leaves_the_next_alone(workspace):
+    made = draft(workspace)
+    bring(made, "questions", QUESTIONS)
+    told = {"workspace": workspace, "dataset_import_id": made.pk}
+    request_check(**told)
+    cancel_work(**told)
+    DatasetImport.objects.filter(pk=made.pk).update(state="checking")
+
+    def end():
+        try:
+            check_ended(f"import-check:{made.pk}")
+        finally:
+            connection.close()
+
+    late = threading.Thread(target=end)
+    with transaction.atomic():
+        DatasetImport.objects.filter(pk=made.pk).update(state="draft")
+        late.start()
+        wait_for_a_waiting_one()
+        request_check(**told)
+    late.join()
+    made.refresh_from_db()
+    assert made.state == "checking"
+
+
+def wait_for_a_waiting_one():
+    """Until somebody waits for a row's lock."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_a_disk_that_is_full_while_an_archive_is_taken_out_is_no_room(workspace, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(import_requests, "take_out", full)
+    checked(workspace, task_folder(dev_questions=QUESTIONS), source="archive")
+    assert "has no room for them" in Job.objects.get().error_message
 
 
 def test_work_under_way_is_left_alone_by_the_sweep(workspace):

@@ -230,6 +230,16 @@ class TestEnds:
         assert step_run(run_id=run.pk).state == "generating"
         assert Generation.objects.count() == 2
 
+    def test_a_run_that_another_experiment_has_restarted_keeps_what_it_asks(self, dev):
+        run = step_run(run_id=a_run(dev).pk)
+        cancel_run(run=run)
+        run.refresh_from_db()
+        restart_run(run=Run.objects.get(pk=run.pk))
+        step_run(run_id=run.pk)
+        restart_run(run=run)
+        run.refresh_from_db()
+        assert (run.state, Generation.objects.count()) == ("generating", 3)
+
     def test_a_run_that_is_done_is_neither_cancelled_nor_restarted(self, dev):
         run = answered_run(dev, ["a", "b", "c"])
         cancel_run(run=run)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,28 @@ def test_a_cell_that_some_seed_lacks_is_not_averaged(experiments, averaged):
         del row.cells["rag:bm25"]
     found = with_spreads(own, [other]).rows[0].cells
     assert (found["rag:bm25"].spread, found["none"].spread is None) == (None, False)
+
+
+def test_a_cell_that_some_seed_lacks_is_not_compared_with_means_and_says_why(experiments):
+    own, other = (experiment_table(experiment=experiment) for experiment in experiments[:2])
+    for row in other.rows:
+        del row.cells["rag:bm25"]
+    assert own.rows[0].cells["rag:bm25"].best
+    table = with_spreads(own, [other])
+    cell = table.rows[0].cells["rag:bm25"]
+    assert (cell.best, cell.interval, cell.delta, cell.p_value, cell.p_holm, cell.wins) == (False, *[None] * 5)
+    assert (cell.value, cell.unaveraged) == (own.rows[0].cells["rag:bm25"].value, "not in all seeds")
+    for form in (to_csv, to_json, to_latex, to_markdown):
+        assert "not in all seeds" in form(table)
+
+
+@pytest.mark.parametrize("differs", [{"n": 2}, {"users": 1}, {"question_set": "others"}])
+def test_answers_to_other_questions_are_not_averaged(experiments, differs):
+    own, other = (experiment_table(experiment=experiment) for experiment in experiments[:2])
+    for row in other.rows:
+        row.cells["rag:bm25"] = replace(row.cells["rag:bm25"], **differs)
+    cell = with_spreads(own, [other]).rows[0].cells["rag:bm25"]
+    assert (cell.spread, cell.best, cell.unaveraged) == (None, False, "answered other questions in another seed")
 
 
 def test_each_form_says_mean_and_deviation(averaged):

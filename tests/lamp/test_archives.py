@@ -88,6 +88,36 @@ def test_a_bomb_is_refused_before_it_is_read(zipped):
     assert "more than 1,000,000 bytes" in problem_of(path)
 
 
+def test_a_truth_counts_once_for_each_split_that_has_it(zipped):
+    members = {f"{split}_{what}.json": "[]" for split in ("train", "dev") for what in ("questions", "outputs")}
+    path = zipped({**members, "truth.json": "x" * 1_000})
+    assert "more than 2,000 bytes" in problem_of(path, most_bytes=2_000)
+    assert len(splits(path, most_bytes=2_008)) == 2
+
+
+def test_room_that_was_taken_for_a_file_is_kept_until_it_is_written(zipped, tmp_path):
+    path = zipped({"dev_questions.json": "x" * 500_000})
+    target = tmp_path / "q"
+    target.write_bytes(b"\0" * 500_000)
+    sizes = []
+    take_out(
+        path,
+        splits(path)["dev"],
+        {"questions": target},
+        name="task.zip",
+        check=lambda: sizes.append(target.stat().st_size),
+    )
+    assert (set(sizes), target.read_text()) == ({500_000}, "x" * 500_000)
+
+
+def test_of_what_a_file_held_before_nothing_is_left(zipped, tmp_path):
+    path = zipped({"dev_questions.json": "[2]"})
+    target = tmp_path / "q"
+    target.write_text("much longer")
+    take_out(path, splits(path)["dev"], {"questions": target}, name="task.zip")
+    assert target.read_text() == "[2]"
+
+
 def test_a_file_larger_than_it_claims_is_not_taken_out(zipped, tmp_path):
     path = zipped({"dev_questions.json": "[" + " " * 5_000_000 + "]"})
     found = splits(path, most_bytes=10_000_000)["dev"]

@@ -66,6 +66,19 @@ def test_every_gold_that_is_wrong_is_told(examined):
     ]
 
 
+def test_an_answer_to_nobody_stands_for_no_question_s(examined):
+    answers = {"1": "x", "9": "x"}
+    found = examined(
+        [tweet_question("1"), tweet_question("2")], outputs("LaMP_7", answers), truth("LaMP_7", dev=answers)
+    )
+    assert places(found) == [
+        ("o.json", None, "9", "id"),
+        ("o.json", None, "2", "id"),
+        ("t.json", None, None, "id"),
+        ("t.json", None, None, "id"),
+    ]
+
+
 def test_behind_a_break_in_the_form_nothing_is_read(examined):
     found = examined(b'[{"id": "1", "input": "Paraphrase the following tweet without')
     assert (len(found.problems), found.complete) == (1, False)

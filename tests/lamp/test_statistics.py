@@ -20,6 +20,10 @@ def test_mean_and_deviation_are_those_of_all_values(values):
     assert (spread.least, spread.most) == (min(values), max(values))
 
 
+def test_of_nothing_there_is_no_mean():
+    assert Spread().as_dict() == {"mean": None, "sd": None, "min": None, "max": None}
+
+
 def test_a_split_is_told_as_in_table_2(tmp_path):
     entry = {"id": "1", "title": "t", "text": "x", "date": 2009}
     questions = [

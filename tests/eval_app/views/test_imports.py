@@ -166,6 +166,17 @@ def test_a_part_of_a_page_leads_to_the_page(browser, workspace):
         assert browser.get(address(made, part)).headers["Location"] == address(made)
 
 
+def test_of_rows_that_are_all_wrong_no_mean_is_shown(browser, workspace):
+    page = text(browser.get(address(checked(workspace, [tweet_question("1", profile=[{"id": "x"}])]))))
+    assert ("1 problem" in page, "nan" in page.lower(), "–" in page) == (True, False, True)
+
+
+def test_what_stays_of_an_archive_stands_beside_the_button_that_cancels_it(browser, workspace):
+    made = draft(workspace, source="archive", split="")
+    DatasetImport.objects.filter(pk=made.pk).update(state="importing", import_id="f" * 32)
+    assert "Splits that are done stay imported" in text(browser.get(address(made)))
+
+
 def test_a_stopped_check_leaves_the_files(browser, workspace):
     made = draft(workspace)
     bring(made, "questions", QUESTIONS)

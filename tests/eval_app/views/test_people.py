@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.eval_app.crowds import indexes_used
 from tests.members import member_of
@@ -49,6 +51,12 @@ def test_pages_follow_each_other(see, workspace):
 def test_an_index_has_the_order(alice, workspace):
     rows = end_users(workspace=workspace).filter(external_id__startswith="al", external_id__gt="al")
     assert indexes_used(rows.order_by("external_id")[:51]) == {"end_user_once_a_workspace"}
+
+
+def test_an_index_begins_where_they_do(see, alice):
+    with CaptureQueriesContext(connection) as queries:
+        see("q=al")
+    assert any("\"external_id\" >= 'al'" in query["sql"] for query in queries.captured_queries)
 
 
 def test_nothing_is_counted(see, alice, django_assert_max_num_queries):
