@@ -35,7 +35,8 @@ test: install
 	$(PY) -m pytest -n 2
 
 test-all: install
-	$(PY) -m pytest -n 2 --dist loadgroup -m ""
+	$(PY) -m pytest -n 2 -m "not browser"
+	$(PY) -m pytest -m browser
 
 serve: install
 	@exec $(PY) manage.py serve

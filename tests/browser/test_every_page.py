@@ -10,8 +10,7 @@ from tests.browser.crawling import crawl
 from tests.browser.serving import WORKSPACE
 from tests.routes import routes
 
-# One process serves them one Lamppost.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.timeout(1800)]
 
 _SERIOUS = ("serious", "critical")
 # Files to keep, parts of pages that htmx fetches, where only forms lead, and what is there once somebody has asked

@@ -11,8 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.browsing import window
 from tests.browser.serving import PERSON, WORKSPACE, synthesize
 
-# One process serves them one Lamppost.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.timeout(1800)]
 
 TASK = "LaMP-4"
 NAME = "journey"

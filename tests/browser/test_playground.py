@@ -10,8 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.browsing import window
 from tests.people import OF_ALICE
 
-# One process serves them one Lamppost.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.timeout(1800)]
 
 SHOP = "shop"
 SCRIPT = "<script>document.body.dataset.harmed = 1</script> roses and rain in my garden"
