@@ -4,15 +4,14 @@ The routes are those of the URL conf, so a new page is covered as it is added. W
 """
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 
 from tests import people
 from tests.everything import FILENAME, HOOKS, one_of_everything
 from tests.lamp.own_tasks import REPLIES
+from tests.members import member_of
 from tests.routes import routes
 from users_app.models import Membership
-from users_app.services import set_role
 
 PAGES = ("w/",)
 
@@ -27,20 +26,6 @@ def secrets(acme):
     """What nobody else may read."""
     texts = [entry["text"] for entry in [*people.OF_ALICE, *people.OF_BOB]]
     return [*texts, "rain on my roses", REPLIES["title"], HOOKS, FILENAME]
-
-
-@pytest.fixture
-def staff_of():
-    """A browser in which a member of a workspace's staff is logged in."""
-
-    def log_in(workspace, role=Membership.Role.ADMIN):
-        user = get_user_model().objects.create_user(f"{role}-of-{workspace.slug}", is_staff=True)
-        set_role(workspace=workspace, user_id=user.pk, role=role)
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def content(answer):
@@ -66,8 +51,8 @@ def test_whoever_is_not_logged_in_is_sent_to_the_login(acme):
     assert wrong == []
 
 
-def test_for_staff_of_another_workspace_there_is_nothing(acme, mallory, staff_of, secrets):
-    stranger = staff_of(mallory.workspace)
+def test_for_staff_of_another_workspace_there_is_nothing(acme, mallory, secrets):
+    stranger = member_of(mallory.workspace, Membership.Role.ADMIN)
     wrong = []
     for page in pages():
         for method in page.methods():
@@ -77,9 +62,9 @@ def test_for_staff_of_another_workspace_there_is_nothing(acme, mallory, staff_of
     assert wrong == []
 
 
-def test_in_ones_own_workspace_another_s_things_are_not_there(acme, mallory, staff_of, secrets):
+def test_in_ones_own_workspace_another_s_things_are_not_there(acme, mallory, secrets):
     """The address is of one's own workspace, the numbers in it are of another's."""
-    stranger = staff_of(mallory.workspace)
+    stranger = member_of(mallory.workspace, Membership.Role.ADMIN)
     wrong = []
     for page in pages():
         address, _ = page.address(acme)
@@ -93,8 +78,8 @@ def test_in_ones_own_workspace_another_s_things_are_not_there(acme, mallory, sta
     assert wrong == []
 
 
-def test_its_members_see_each_page(acme, staff_of):
-    member = staff_of(acme, Membership.Role.VIEWER)
+def test_its_members_see_each_page(acme):
+    member = member_of(acme, Membership.Role.VIEWER)
     wrong = []
     for page in pages():
         address, exists = page.address(acme)
@@ -106,8 +91,8 @@ def test_its_members_see_each_page(acme, staff_of):
     assert wrong == []
 
 
-def test_a_viewer_changes_nothing(acme, staff_of):
-    viewer = staff_of(acme, Membership.Role.VIEWER)
+def test_a_viewer_changes_nothing(acme):
+    viewer = member_of(acme, Membership.Role.VIEWER)
     wrong = []
     for page in pages():
         for method in set(page.methods()) - {"GET", "HEAD"}:
@@ -117,8 +102,8 @@ def test_a_viewer_changes_nothing(acme, staff_of):
     assert wrong == []
 
 
-def test_each_form_asks_for_its_token(acme, staff_of):
-    member = staff_of(acme)
+def test_each_form_asks_for_its_token(acme):
+    member = member_of(acme, Membership.Role.ADMIN)
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = member.cookies
     wrong = []
@@ -130,8 +115,8 @@ def test_each_form_asks_for_its_token(acme, staff_of):
     assert wrong == []
 
 
-def test_pages_load_from_this_host_alone(acme, staff_of):
-    member = staff_of(acme)
+def test_pages_load_from_this_host_alone(acme):
+    member = member_of(acme, Membership.Role.ADMIN)
     wrong = []
     for page in pages():
         address, _ = page.address(acme)

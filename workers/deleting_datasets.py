@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from eval_app.dataset_deletion import delete_contents, delete_kept, delete_row
 from eval_app.models import Dataset
-from jobs.batches import ClaimedJob, Permanent
-from users_app.selectors import workspace_by_id
+from jobs.batches import ClaimedJob
+from workers.workspaces import workspace_of
 
 
 def handle(jobs: Sequence[ClaimedJob]) -> None:
@@ -16,18 +16,12 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
 
 
 def _delete(job: ClaimedJob) -> None:
-    def report(done: int, total: int, doing: str) -> None:
-        job.check()
-        job.progress(done=done, total=total, message=doing)
-
-    workspace = workspace_by_id(job.workspace_id)
-    if workspace is None:
-        raise Permanent("The workspace is gone.")
+    workspace = workspace_of(job)
     asked = Dataset.objects.filter(workspace=workspace, deletion_requested_at__isnull=False)
     dataset = asked.filter(pk=job.payload["dataset_id"]).first()
     prefixes: list[str] = []
     if dataset is not None:
-        delete_contents(workspace=workspace, dataset=dataset, report=report)
+        delete_contents(workspace=workspace, dataset=dataset, report=job.report)
     with job.finishing():
         if dataset is not None:
             prefixes = delete_row(workspace=workspace, dataset=dataset)

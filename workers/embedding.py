@@ -12,11 +12,12 @@ from retrieval_app.models import Encoder
 from retrieval_app.selectors import unembedded_documents
 from retrieval_app.services import store_embeddings
 from users_app.models import EndUser
-from users_app.selectors import end_users, workspace_by_id
+from users_app.selectors import end_users
 from users_app.tasks import task_of
 from workers import loaded
 from workers.engine.encoder import encode
 from workers.engine.sources import ModelUnavailable
+from workers.workspaces import workspace_of
 
 _AT_ONCE: Final = 256
 
@@ -29,9 +30,7 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
 
 
 def _embed(job: ClaimedJob) -> None:
-    workspace = workspace_by_id(job.workspace_id)
-    if workspace is None:
-        raise Permanent("The workspace of this job is gone.")
+    workspace = workspace_of(job)
     record = _encoder_of(job)
     if record is None:
         with job.finishing(result={"documents": 0, "encoder": "unavailable"}):

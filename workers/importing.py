@@ -13,7 +13,7 @@ from eval_app.importing import DatasetBeingDeleted, import_split
 from jobs.batches import ClaimedJob, Permanent
 from lamp.problems import LampProblem
 from users_app.quotas import QuotaExceeded
-from users_app.selectors import workspace_by_id
+from workers.workspaces import workspace_of
 
 
 def handle(jobs: Sequence[ClaimedJob]) -> None:
@@ -24,20 +24,14 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
 
 
 def _import(job: ClaimedJob) -> None:
-    def report(done: int, total: int, doing: str) -> None:
-        job.check()
-        job.progress(done=done, total=total, message=doing)
-
-    workspace = workspace_by_id(job.workspace_id)
-    if workspace is None:
-        raise Permanent("The workspace is gone.")
+    workspace = workspace_of(job)
     with tempfile.TemporaryDirectory(prefix="lamppost-import-") as folder:
         job.progress(message="fetching the files")
         try:
             order = order_of(workspace=workspace, payload=job.payload, folder=Path(folder))
             with job.finishing() as result:
                 keep = partial(keep_uploaded, order, payload=job.payload)
-                result.update(import_split(order, report=report, keep=keep).as_dict())
+                result.update(import_split(order, report=job.report, keep=keep).as_dict())
         except (LampProblem, NotAsDeclared, DatasetBeingDeleted, QuotaExceeded) as problem:
             raise Permanent(str(problem)) from None
         except ObjectMissing:
@@ -52,18 +46,12 @@ def check(jobs: Sequence[ClaimedJob]) -> None:
 
 
 def _check(job: ClaimedJob) -> None:
-    def report(done: int, total: int, doing: str) -> None:
-        job.check()
-        job.progress(done=done, total=total, message=doing)
-
-    workspace = workspace_by_id(job.workspace_id)
-    if workspace is None:
-        raise Permanent("The workspace is gone.")
+    workspace = workspace_of(job)
     with tempfile.TemporaryDirectory(prefix="lamppost-check-") as folder:
         job.progress(message="fetching the files")
         try:
             checked = check_files(
-                workspace=workspace, payload=job.payload, folder=Path(folder), report=report, check=job.check
+                workspace=workspace, payload=job.payload, folder=Path(folder), report=job.report, check=job.check
             )
         except (LampProblem, NotAsDeclared) as problem:
             raise Permanent(str(problem)) from None

@@ -5,7 +5,7 @@ from typing import Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from common.page_lists import page_of_list
+from common.keyset_lists import keyset_page
 from eval_app.import_selectors import newest_of_splits
 from eval_app.workspace_selectors import (
     datasets_of,
@@ -26,7 +26,12 @@ class DatasetsPage(WorkspacePage):
     title = "Datasets"
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        page = page_of_list(datasets_to_delete(workspace=self.workspace), query=self.request.GET)
+        page = keyset_page(
+            datasets_to_delete(workspace=self.workspace),
+            order=("-pk",),
+            query=self.request.GET,
+            bound_to=f"datasets {self.workspace.pk}",
+        )
         splits = newest_of_splits(datasets=page.rows)
         rows = [(dataset, splits[dataset.pk]) for dataset in page.rows]
         return super().get_context_data(page=page, rows=rows, **context)
@@ -56,7 +61,9 @@ class DatasetPage(WorkspacePage):
             dataset=dataset,
             newest=newest,
             newest_ids={split.pk for split in newest},
-            page=page_of_list(splits_of(dataset=dataset), query=self.request.GET),
+            page=keyset_page(
+                splits_of(dataset=dataset), order=("-pk",), query=self.request.GET, bound_to=f"splits {dataset.pk}"
+            ),
             experiments=list(experiments[:_EXPERIMENTS]),
             **context,
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.page_lists import page_of_list
+from common.keyset_lists import keyset_page
 from eval_app.models import Experiment
 from eval_app.workspace_selectors import ColumnCounts, column_counts, experiments_of
 from users_app.views.base import WorkspacePage
@@ -19,7 +19,9 @@ class ExperimentsPage(WorkspacePage):
         experiments = experiments_of(workspace=self.workspace).select_related("dataset").defer("report")
         if state in Experiment.State.values:
             experiments = experiments.filter(state=state)
-        page = page_of_list(experiments, query=self.request.GET)
+        page = keyset_page(
+            experiments, order=("-pk",), query=self.request.GET, bound_to=f"experiments {self.workspace.pk}"
+        )
         counts = column_counts(experiments=page.rows)
         rows = [(one, counts.get(one.pk, ColumnCounts(0, 0, 0))) for one in page.rows]
         return super().get_context_data(page=page, rows=rows, states=Experiment.State.values, state=state, **context)

@@ -13,8 +13,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRefresh
 
+from common.keyset_lists import keyset_page
 from common.objects import ObjectStoreError
-from common.page_lists import page_of_list
 from eval_app.dataset_imports import (
     PLACES,
     Here,
@@ -83,7 +83,7 @@ class ImportsPage(WorkspacePage):
         state = self.request.GET.get("state", "")
         if state in DatasetImport.State.values:
             imports = imports.filter(state=state)
-        page = page_of_list(imports, query=self.request.GET)
+        page = keyset_page(imports, order=("-pk",), query=self.request.GET, bound_to=f"imports {self.workspace.pk}")
         return super().get_context_data(page=page, states=DatasetImport.State.values, state=state, **context)
 
 

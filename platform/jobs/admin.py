@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -116,15 +116,12 @@ class JobAdmin(ReadOnlyAdmin):
 
     def _theirs(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Those that whoever asks may cancel and retry: each kind says which role that takes."""
-        by_role: dict[str, list[str]] = {}
+        rows = self.changeable(request, queryset)
         for kind in kinds.all_kinds():
-            by_role.setdefault(kind.least_role, []).append(kind.name)
-        by_others = [name for role, names in by_role.items() if role != self.least_role_to_change for name in names]
-        found = self.changeable(request, queryset).exclude(kind__in=by_others)
-        for role, names in by_role.items():
-            if role != self.least_role_to_change:
-                found |= self.changeable(request, queryset, role=role).filter(kind__in=names)
-        return found
+            if kind.least_role != self.least_role_to_change:
+                allowed = self.changeable(request, queryset, role=kind.least_role)
+                rows = rows.exclude(Q(kind=kind.name) & ~Q(pk__in=allowed.values("pk")))
+        return rows
 
     def queues(self, request: HttpRequest) -> HttpResponse:
         """The page of the queues: of the jobs that whoever asks may see. Workers are the installation's."""

@@ -113,6 +113,11 @@ class ClaimedJob:
         )
         self.progress_unwritten = True
 
+    def report(self, done: int, total: int, doing: str) -> None:
+        """`check`, and then `progress`: what services that take long are given, to say how far they are."""
+        self.check()
+        self.progress(done=done, total=total, message=doing)
+
     def take_progress(self) -> Progress:
         """The latest progress, which the caller is about to write."""
         self.progress_unwritten = False

@@ -1,5 +1,6 @@
 """The list of a workspace's experiments."""
 
+from common.keyset_lists import keyset_page
 from eval_app.models import Run
 from tests.eval_app.stored import answered_run, ended
 
@@ -33,3 +34,14 @@ def test_a_longer_list_asks_the_database_no_more_often(browser, dev, django_asse
         ended(dev, {"none": run}, name=f"experiment {number}")
     with django_assert_max_num_queries(8):
         browser.get(ADDRESS)
+
+
+def test_the_way_back_to_the_first_page_keeps_the_filter(browser, dev, monkeypatch):
+    monkeypatch.setattr(keyset_page, "__kwdefaults__", {**keyset_page.__kwdefaults__, "size": 2})
+    run = answered_run(dev, ["a", "b", "c"])
+    for number in range(5):
+        ended(dev, {"none": run}, name=f"experiment {number}")
+    first = browser.get(ADDRESS, {"state": "done"}).context["page"]
+    second = browser.get(f"{ADDRESS}?{first.following}").context["page"]
+    assert [one.name for one in [*first.rows, *second.rows]] == [f"experiment {number}" for number in (4, 3, 2, 1)]
+    assert second.first == "state=done"

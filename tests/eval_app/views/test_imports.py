@@ -271,7 +271,9 @@ def test_the_list_has_drafts_and_what_commands_imported(browser, workspace, tmp_
     assert ("drafted" in done, "commanded" in done) == (False, True)
 
 
-@pytest.mark.parametrize("query", ["state=x", "before=x", "before=" + "9" * 40, "state[]=1"])
+@pytest.mark.parametrize(
+    "query", ["state=x", "before=x", "before=" + "9" * 40, "after=x", "after=" + "9" * 40, "state[]=1"]
+)
 def test_a_query_that_means_nothing_is_passed_over(browser, workspace, query):
     draft(workspace)
     answer = browser.get(f"/w/acme/imports/?{query}")

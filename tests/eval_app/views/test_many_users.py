@@ -4,15 +4,13 @@ How long they take is measured by `python -m benchmarks pages`.
 """
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from eval_app.models import Prediction, UserImprovement
 from tests.eval_app.many_users import COLUMNS, TASKS, USERS, experiment_of_many
+from tests.members import member_of
 from tests.routes import routes
-from users_app.models import Membership
-from users_app.services import set_role
 
 QUERIES = 30
 
@@ -24,15 +22,8 @@ def experiment(workspace):
     return experiment_of_many(workspace)
 
 
-@pytest.fixture
-def viewer(client, workspace):
-    user = get_user_model().objects.create_user("viewer", is_staff=True)
-    set_role(workspace=workspace, user_id=user.pk, role=Membership.Role.VIEWER)
-    client.force_login(user)
-    return client
-
-
-def test_every_page_makes_few_queries(viewer, workspace, experiment):
+def test_every_page_makes_few_queries(workspace, experiment):
+    viewer = member_of(workspace)
     assert Prediction.objects.filter(run__columns__experiment=experiment).count() == len(TASKS) * COLUMNS * USERS
     assert UserImprovement.objects.count() == len(TASKS) * (COLUMNS - 1) * USERS
     many = {}
