@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from eval_app.methods import BEST, Family, Method
 from eval_app.models import DatasetSplit
-from retrieval_app.services import DENSE
+from retrieval_app.retrievers import DENSE
 
 NAME_CHARACTERS_MOST: Final = 100
 METHODS_MOST: Final = 50

@@ -23,7 +23,7 @@ from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
-from retrieval_app.services import RECENCY
+from retrieval_app.retrievers import RECENCY
 from training_app.adapters import stored_dtype_of
 from training_app.models import BaseModel
 from users_app.models import Workspace

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
+
+from retrieval_app.retrievers import TITLES
 
 BEST = "best"
 """Stands for the retriever that was best on the task's dev split."""
@@ -25,7 +26,6 @@ SWAPPED = "swapped"
 CONTROLS = (SWAPPED,)
 """Every control that an experiment may ask for."""
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RANK = re.compile(r"[0-9]{1,3}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHOWN = 60
@@ -72,28 +72,18 @@ class MethodError(ValueError):
         super().__init__(f"method {shown!r}: {problem}; allowed are {allowed_methods()}")
 
 
-_retrievers: dict[str, str] = {"bm25": "BM25", "recency": "Recency", "contriever": "Contriever"}
-
-RETRIEVERS: Mapping[str, str] = MappingProxyType(_retrievers)
-"""Every retriever that a method may name, with its title; a live view of what has been registered."""
-
-
-def register_retriever(name: str, *, title: str) -> None:
-    """Let methods name one more retriever. Registering the same name with the same title again changes nothing."""
-    if not _NAME.fullmatch(name) or name == BEST:
-        raise ValueError(f"{name!r} cannot name a retriever: lower-case words joined by hyphens, and not {BEST!r}")
-    if _retrievers.setdefault(name, title) != title:
-        raise ValueError(f"the retriever {name!r} is registered already, as {_retrievers[name]!r}")
+RETRIEVERS: Mapping[str, str] = TITLES
+"""Every retriever that a method may name, with its title."""
 
 
 def retriever_title(name: str) -> str:
-    """What a retriever is called in a table's head; its name where it is not registered here."""
-    return _retrievers.get(name, name)
+    """What a retriever is called in a table's head; its name where this installation does not know it."""
+    return RETRIEVERS.get(name, name)
 
 
 def allowed_methods() -> str:
     """What a method may look like, for messages and for a command's help."""
-    retriever = "|".join((*_retrievers, BEST))
+    retriever = "|".join((*RETRIEVERS, BEST))
     return f"none, rag:({retriever}), peft:(rank 1..{MAX_RANK}), peft-rag:({retriever}):(rank 1..{MAX_RANK})"
 
 
@@ -139,7 +129,7 @@ class Method:
         """The head of the method's column: `None`, `RAG BM25`, `PEFT r=8`, `PEFT-RAG best r=8`."""
         words = [self.family.heading]
         if self.retriever is not None:
-            words.append(BEST if self.retriever == BEST else _retrievers.get(self.retriever, self.retriever.upper()))
+            words.append(BEST if self.retriever == BEST else RETRIEVERS.get(self.retriever, self.retriever.upper()))
         if self.rank is not None:
             words.append(f"r={self.rank}")
         if self.label is not None:
@@ -237,7 +227,7 @@ def _imported(part: str, token: str) -> Method:
 
 
 def _retriever(part: str, token: str) -> str:
-    if part not in _retrievers and part != BEST:
+    if part not in RETRIEVERS and part != BEST:
         raise MethodError(token, "names no known retriever")
     return part
 

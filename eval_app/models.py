@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Abs, Now
 
+from retrieval_app.models import TrainedModel
 from training_app.models import BaseModel
 from users_app.models import EndUser, Workspace
 
@@ -298,6 +299,10 @@ class Run(models.Model):
     # "swapped": each user's questions are answered with another user's profile, adapter or both.
     control = models.CharField(max_length=20, blank=True)
     encoder = models.ForeignKey("retrieval_app.Encoder", on_delete=models.PROTECT, null=True, blank=True)
+    # What chooses among the retrievers of its pool, where the retriever is one that chooses.
+    selector = models.ForeignKey(
+        "retrieval_app.TrainedModel", on_delete=models.RESTRICT, null=True, blank=True, related_name="runs"
+    )
     documents_wanted = models.PositiveIntegerField(default=0)
     rank = models.PositiveIntegerField(null=True, blank=True)
     # What its adapters are stored in; empty where it has none.
@@ -338,6 +343,11 @@ class Run(models.Model):
             models.CheckConstraint(
                 condition=Q(control="") | Q(control="swapped", family__in=["rag", "peft", "peft-rag"]),
                 name="run_control_is_of_a_personalized_run",
+            ),
+            models.CheckConstraint(
+                condition=Q(retriever__in=["rspg-pre", "rspg-post"], selector__isnull=False)
+                | ~Q(retriever__in=["rspg-pre", "rspg-post"]) & Q(selector__isnull=True),
+                name="run_selector_matches_retriever",
             ),
         ]
 
@@ -408,6 +418,9 @@ class Prediction(models.Model):
     adapter = models.ForeignKey("training_app.Adapter", on_delete=models.SET_NULL, null=True, blank=True)
     retrieved_document_ids = ArrayField(models.BigIntegerField(), default=list)
     retrieved_scores = ArrayField(models.FloatField(), default=list)
+    # Of a selector: the member of its pool that it chose, and the score of each in the pool's order.
+    chosen_retriever = models.CharField(max_length=100, blank=True, default="")
+    candidate_scores = ArrayField(models.FloatField(), null=True)
     sequence_score = models.FloatField(null=True)
     input_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
@@ -483,3 +496,79 @@ class UserImprovement(models.Model):
 
     def __str__(self) -> str:
         return f"improvement {self.pk}"
+
+
+class ModelTraining(models.Model):
+    """A selector or an encoder that somebody wants trained: from the base model's feedback to the trained model.
+
+    Feedback comes from the train split, and the best step is picked on the dev split. It outlives its jobs, whose
+    origin is "model-training:" and its id.
+    """
+
+    class State(models.TextChoices):
+        FEEDBACK = "feedback", "gathers feedback"
+        TRAINING = "training", "is being trained"
+        DONE = "done", "is done"
+        FAILED = "failed", "has failed"
+        CANCELLED = "cancelled", "was cancelled"
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="model_trainings", db_index=False)
+    kind = models.CharField(max_length=20, choices=TrainedModel.Kind)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="model_trainings")
+    tasks = ArrayField(models.CharField(max_length=100))
+    base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="model_trainings")
+    # Of dense retrieval: with a selector, contriever's in its pool; with ROPG, what the first documents are found by.
+    encoder = models.ForeignKey("retrieval_app.Encoder", on_delete=models.PROTECT, null=True, blank=True)
+    # "small", a folder, or a hub's "NAME[@REVISION]": the encoder that training begins from.
+    initial_model = models.CharField(max_length=500)
+    pool = models.JSONField(default=list, blank=True)
+    documents_wanted = models.PositiveIntegerField()
+    # How the base model searches for its answers, as runs keep it.
+    parameters = models.JSONField()
+    hyperparameters = models.JSONField(default=dict)
+    seed = models.BigIntegerField(default=0)
+    user_limit = models.PositiveIntegerField(null=True, blank=True)
+    # Of a selector: the experiments that make, or share, the runs of its pool.
+    train_experiment = models.ForeignKey(
+        Experiment, on_delete=models.SET_NULL, null=True, blank=True, related_name="trainings_on_train"
+    )
+    dev_experiment = models.ForeignKey(
+        Experiment, on_delete=models.SET_NULL, null=True, blank=True, related_name="trainings_on_dev"
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.FEEDBACK)
+    trained_model = models.ForeignKey(
+        "retrieval_app.TrainedModel", on_delete=models.SET_NULL, null=True, blank=True, related_name="trainings"
+    )
+    # The trained model that this one is to take the place of, as after an erasure.
+    replaces = models.ForeignKey(
+        "retrieval_app.TrainedModel", on_delete=models.SET_NULL, null=True, blank=True, related_name="retrainings"
+    )
+    error = models.TextField(blank=True)
+    begun_by = models.CharField(max_length=150, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["feedback", "training", "done", "failed", "cancelled"]),
+                name="model_training_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["feedback", "training"], finished_at__isnull=True)
+                | Q(state__in=["done", "failed", "cancelled"], finished_at__isnull=False),
+                name="model_training_finished_has_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["rspg-pre", "rspg-post"]) & ~Q(pool=[])
+                | Q(kind__in=["ropg-kd", "ropg-rl"], encoder__isnull=False, pool=[]),
+                name="model_training_kind_has_its_parts",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="model_training_of_workspace"),
+            models.Index(fields=["id"], condition=Q(state__in=["feedback", "training"]), name="model_training_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"training {self.pk} of {self.kind}"

@@ -17,8 +17,9 @@ from jobs.outcomes import failures_of_keys, failures_of_origin, unfinished_origi
 from jobs.services import JobSpec, cancel_origin, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
+from retrieval_app.retrievers import DENSE
 from retrieval_app.selectors import end_users_to_embed
-from retrieval_app.services import DENSE, request_embeddings
+from retrieval_app.services import request_embeddings
 from retrieval_app.version import RETRIEVAL_VERSION
 from training_app.adapter_requests import require_room
 from training_app.adapters import AdapterPlan, adapters_by_identity, plan_adapter, request_adapters

@@ -16,14 +16,9 @@ from retrieval_app.kinds import EMBED_DOCUMENTS
 from retrieval_app.models import Embedding, Encoder
 from retrieval_app.ranking import best
 from retrieval_app.recency import recency_scores
+from retrieval_app.retrievers import BM25, DENSE, RECENCY, TITLES
 from users_app.models import Document, EndUser, Workspace
 from users_app.tasks import task_of
-
-BM25 = "bm25"
-RECENCY = "recency"
-CONTRIEVER = "contriever"
-# Retrievers that compare vectors, and so need an encoder.
-DENSE = frozenset({CONTRIEVER})
 
 # Enough that a batch is full, few enough that progress shows and a lost worker loses little.
 DOCUMENTS_A_JOB = 512
@@ -123,7 +118,8 @@ def retrieve(
     """R(query, count) over one profile: the best min(count, n) documents, best first (LaMP reference §3).
 
     `documents` is the profile in its order, repetitions included. Dense retrievers need `encoder` and the query's
-    vector. Raises `NoDates` for recency without dates, `NotEmbedded` where vectors are missing.
+    vector; retrievers that choose among others are none here. Raises `NoDates` for recency without dates,
+    `NotEmbedded` where vectors are missing.
     """
     if not documents:
         return []
@@ -148,7 +144,7 @@ def retrieve(
             raise NotEmbedded(f"{len(missing)} documents of end user {end_user.pk} have no vector under {encoder}.")
         scores = np.array([found[document.pk] for document in documents])
     else:
-        raise ValueError(f"There is no retriever “{retriever}”; there are {BM25}, {RECENCY} and {CONTRIEVER}.")
+        raise ValueError(f"There is no retriever “{retriever}”; there are {', '.join(TITLES)}.")
     return [Retrieved(one.position, documents[one.position], one.score) for one in best(scores, count)]
 
 

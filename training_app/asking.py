@@ -17,7 +17,7 @@ from lamp.queries import MissingMarker, end_of_word, input_of, query_of
 from lamp.tasks import InsertedAfter, Task
 from retrieval_app.encoders import default_encoder
 from retrieval_app.models import Encoder
-from retrieval_app.services import BM25, CONTRIEVER, DENSE, RECENCY
+from retrieval_app.retrievers import BM25, CONTRIEVER, DENSE, RECENCY
 from training_app.base_models import asked_base_model, default_dtype, request_default_models
 from training_app.generation_selectors import newest_usable_adapter, undated_documents
 from training_app.generations import request_generations

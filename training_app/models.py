@@ -127,6 +127,10 @@ class Generation(models.Model):
     api_key_id = models.BigIntegerField(null=True, blank=True)
     retriever = models.CharField(max_length=100, blank=True)
     encoder = models.ForeignKey("retrieval_app.Encoder", on_delete=models.PROTECT, null=True, blank=True)
+    # What chooses among the retrievers of its pool, where the retriever is one that chooses.
+    selector = models.ForeignKey(
+        "retrieval_app.TrainedModel", on_delete=models.RESTRICT, null=True, blank=True, related_name="generations"
+    )
     documents_wanted = models.PositiveIntegerField(default=0)
     adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, null=True, blank=True, related_name="generations")
     # Beams, token limits and whether rows may share a pass: what changes the output beside the prompt.
@@ -145,6 +149,9 @@ class Generation(models.Model):
     output = models.TextField(null=True)
     retrieved_document_ids = ArrayField(models.BigIntegerField(), null=True)
     retrieved_scores = ArrayField(models.FloatField(), null=True)
+    # Of a selector: the member of its pool that it chose, and the score of each in the pool's order.
+    chosen_retriever = models.CharField(max_length=100, blank=True, default="")
+    candidate_scores = ArrayField(models.FloatField(), null=True)
     sequence_score = models.FloatField(null=True)
     input_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
@@ -190,6 +197,11 @@ class Generation(models.Model):
                 condition=(Q(family__in=["rag", "peft-rag"]) & ~Q(retriever=""))
                 | Q(family__in=["none", "peft"], retriever=""),
                 name="generation_retriever_matches_family",
+            ),
+            models.CheckConstraint(
+                condition=Q(retriever__in=["rspg-pre", "rspg-post"], selector__isnull=False)
+                | ~Q(retriever__in=["rspg-pre", "rspg-post"]) & Q(selector__isnull=True),
+                name="generation_selector_matches_retriever",
             ),
         ]
         indexes = [

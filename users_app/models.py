@@ -22,6 +22,14 @@ class Quota(models.TextChoices):
     GENERATIONS_A_DAY = "generations_a_day", "generations a day (UTC)"
 
 
+class SharedTraining(models.TextChoices):
+    """Whose data may go into models that are trained over many end users of a workspace."""
+
+    NOBODY = "nobody", "nobody's"
+    AGREED = "agreed", "that of users who have agreed"
+    EVERYONE = "everyone", "everyone's"
+
+
 class Workspace(models.Model):
     """One tenant. Nothing of a workspace is visible from another."""
 
@@ -33,6 +41,21 @@ class Workspace(models.Model):
     quota_adapters = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
     quota_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
     quota_generations_a_day = models.PositiveBigIntegerField(null=True, blank=True, help_text=_LIMIT)
+    # Selectors and encoders are trained over many end users at once; adapters, of one user's own data, never are.
+    shared_training = models.CharField(
+        max_length=10,
+        choices=SharedTraining,
+        default=SharedTraining.AGREED,
+        help_text="Whose data selectors and fine-tuned encoders may be trained on.",
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(shared_training__in=["nobody", "agreed", "everyone"]),
+                name="workspace_shared_training_is_known",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.slug
@@ -116,6 +139,8 @@ class EndUser(models.Model):
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="end_users", db_index=False)
     external_id = models.TextField()
+    # When they agreed that models of the whole workspace learn from their data too; null: they have not.
+    agreed_to_shared_training_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -18,7 +18,8 @@ from lamp.catalogue import UnknownTask
 from lamp.queries import query_of
 from lamp.tasks import Task
 from retrieval_app.prompts import build_prompt
-from retrieval_app.services import DENSE, NotEmbedded, Retrieved, retrieve
+from retrieval_app.retrievers import DENSE
+from retrieval_app.services import NotEmbedded, Retrieved, retrieve
 from training_app.generations import Answer, record_answers
 from training_app.models import Generation
 from users_app.models import Document

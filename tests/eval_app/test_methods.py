@@ -2,16 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval_app import methods
 from eval_app.methods import (
+    BEST,
     MAX_RANK,
     NONE,
+    RETRIEVERS,
     Family,
     Method,
     MethodError,
     parse_method,
     parse_methods,
-    register_retriever,
 )
 
 
@@ -83,7 +83,7 @@ def test_a_wrong_method_is_named_with_what_is_allowed(written, complaint):
         parse_methods(written)
     message = str(caught.value)
     assert complaint in message
-    assert "none, rag:(bm25|recency|contriever|best), peft:(rank 1..256)" in message
+    assert "none, rag:(bm25|recency|contriever|ropg-kd|ropg-rl|rspg-pre|rspg-post|best), peft:(rank 1..256)" in message
     assert caught.value.token == written.split(",")[-1].strip()
     assert len(message) < 400
 
@@ -119,20 +119,14 @@ def test_a_method_cannot_be_made_of_parts_that_do_not_belong_together(parts):
         Method(**parts)
 
 
-def test_a_retriever_joins_by_registration(monkeypatch):
-    monkeypatch.setattr(methods, "_retrievers", dict(methods._retrievers))
-    register_retriever("rspg-pre", title="RSPG-Pre")
-    register_retriever("rspg-pre", title="RSPG-Pre")
+def test_retrievers_that_choose_among_others_are_named_like_any():
     method = parse_method("peft-rag:rspg-pre:16")
     assert method.title == "PEFT-RAG RSPG-Pre r=16"
-    with pytest.raises(ValueError, match="registered already"):
-        register_retriever("rspg-pre", title="Another")
 
 
-@pytest.mark.parametrize("name", ["best", "", "BM25", "a:b", "a,b", "-a", "a--b"])
-def test_a_retriever_cannot_take_a_name_that_the_parser_would_misread(name):
-    with pytest.raises(ValueError, match="cannot name a retriever"):
-        register_retriever(name, title="x")
+@pytest.mark.parametrize("name", RETRIEVERS)
+def test_no_retriever_has_a_name_that_the_parser_would_misread(name):
+    assert parse_method(f"rag:{name}").key == f"rag:{name}" != f"rag:{BEST}"
 
 
 @given(st.text(max_size=80))

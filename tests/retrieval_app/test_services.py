@@ -158,7 +158,7 @@ def test_an_empty_profile_gives_nothing(alice, retriever):
 
 
 def test_an_unknown_retriever_is_refused_with_those_that_exist(alice):
-    with pytest.raises(ValueError, match="there are bm25, recency and contriever"):
+    with pytest.raises(ValueError, match="there are bm25, recency, contriever,"):
         best(alice, "telepathy")
 
 
