@@ -30,10 +30,14 @@ def pool_of(*retrievers: str) -> list[dict[str, str]]:
 
 
 def a_selector_folder(folder: Path, *, seed: int = 0, scale: float = 50.0, **notes: Any) -> Path:
-    """A selector's folder whose head has learned nothing, but scores of which are far enough apart to be told."""
+    """A folder of a selector that has learned nothing, whose scores are far enough apart to be told.
+
+    With `scale` of the other sign it prefers what it else likes least.
+    """
     selector = initial_selector(str(SMALL_ENCODER), seed=seed)
     with torch.no_grad():
         selector.model.classifier.weight.mul_(scale)
+        selector.model.classifier.bias.mul_(scale)
     write_selector(folder, selector)
     (folder / "selector.json").write_text(json.dumps({"reads": "pre", **notes}))
     return folder
@@ -66,10 +70,12 @@ def recorded(folder: Path, *, workspace: Workspace, kind: str, **fields: Any) ->
         )
 
 
-def a_selector(workspace: Workspace, kind: str = "rspg-pre", *pool: str, seed: int = 0, **fields: Any) -> TrainedModel:
+def a_selector(
+    workspace: Workspace, kind: str = "rspg-pre", *pool: str, seed: int = 0, scale: float = 50.0, **fields: Any
+) -> TrainedModel:
     """A recorded selector over `pool`."""
     with TemporaryDirectory() as name:
-        folder = a_selector_folder(Path(name) / "selector", seed=seed)
+        folder = a_selector_folder(Path(name) / "selector", seed=seed, scale=scale)
         return recorded(folder, workspace=workspace, kind=kind, pool=pool_of(*(pool or POOL)), **fields)
 
 
