@@ -77,10 +77,10 @@ def trained_model_of(run: Run) -> TrainedModel | None:
 
 
 def _not_trained(retriever: str, task: str) -> str:
-    what, command = ("selector", "train_selector") if retriever in SELECTING else ("encoder", "train_retriever")
+    what, how = ("selector", " (`manage.py train_selector`)") if retriever in SELECTING else ("encoder", "")
     return (
-        f"No {retriever_title(retriever)} {what} of {task} has been trained for this base model: train one "
-        f"(`manage.py {command}`), or leave the method out."
+        f"No {retriever_title(retriever)} {what} of {task} has been trained for this base model: train one{how}, "
+        "or leave the method out."
     )
 
 
