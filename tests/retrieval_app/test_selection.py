@@ -29,17 +29,15 @@ CITATION = prompt_of(
     {"title": "Lamps at Night", "first_reference": "On Posts", "second_reference": "On Rooms"},
     {"title": "Posts of Paris", "abstract": "Where they stand."},
 )
-HEADLINE = prompt_of(
-    LAMP_4, {"text": "The Council met on Monday."}, {"title": "Rain", "text": "It Rained all day."}
-)
+HEADLINE = prompt_of(LAMP_4, {"text": "The Council met on Monday."}, {"title": "Rain", "text": "It Rained all day."})
 TWEET = prompt_of(LAMP_7, {"text": "I LOVE my Lamp Post"}, {"text": "So Tired"}, {"text": "YAY"})
 TWEET_ALONE = prompt_of(LAMP_7, {"text": "I LOVE my Lamp Post"})
 
 LOWER_CASED = [
     (
         CITATION,
-        'for an author who has written the paper with the title, and "posts of paris" "lamps at night", which reference '
-        'is related? just answer with [1] or [2] without explanation. [1]: "on posts" [2]: "on rooms"',
+        'for an author who has written the paper with the title, and "posts of paris" "lamps at night", which '
+        'reference is related? just answer with [1] or [2] without explanation. [1]: "on posts" [2]: "on rooms"',
     ),
     (
         HEADLINE,
