@@ -198,8 +198,9 @@ def told_of(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[
 
 def chosen_in(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[int, Chosen]:
     """By generation, what its selector chose, of those for which one has. No statement where none has."""
-    selected = [one for one in generations if one.selector_id is not None and one.chosen_retriever]
-    pools = pools_of_selectors(workspace=workspace, selector_ids={one.selector_id for one in selected})
+    selected = [one for one in generations if one.chosen_retriever]
+    selectors = {one.selector_id for one in selected if one.selector_id is not None}
+    pools = pools_of_selectors(workspace=workspace, selector_ids=selectors)
     found = {
         one.pk: chosen_of(
             selector_id=one.selector_id, retriever=one.chosen_retriever, scores=one.candidate_scores, pools=pools
