@@ -18,6 +18,7 @@ from retrieval_app.retrievers import (
     RSPG_POST,
     RSPG_PRE,
     SELECTING,
+    TITLES,
 )
 from retrieval_app.trained_models import trained_models
 from training_app.asking import (
@@ -57,9 +58,13 @@ class RetrieverOption:
     """A retriever that may be chosen. `why_not` is said where it cannot be used as the form stands, else empty."""
 
     name: str
-    title: str
     why_not: str
     is_selected: bool
+
+    @property
+    def label(self) -> str:
+        """What it does or, where it cannot be used, why not: a list that is closed shows no more of it."""
+        return f"{TITLES[self.name]}: {self.why_not}" if self.why_not else _RETRIEVERS[self.name]
 
 
 class TextField(forms.CharField):
@@ -125,11 +130,10 @@ class QuestionForm(forms.Form):
         return [
             RetrieverOption(
                 name,
-                title,
                 why_not=why_not if name in FINE_TUNED | SELECTING and name not in trained else "",
                 is_selected=name == chosen,
             )
-            for name, title in _RETRIEVERS.items()
+            for name in _RETRIEVERS
         ]
 
     def _shown_base_model(self) -> BaseModel | None:

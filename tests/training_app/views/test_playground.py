@@ -137,7 +137,7 @@ def test_what_a_selector_chose_is_shown_with_the_scores_of_all(researcher, works
     answer(asked_for()[1], "rain")
     has_chosen(asked_for()[1])
     page = text(researcher.get(address))
-    assert "Chosen: <strong>BM25</strong>, by RSPG-Pre" in page
+    assert "Chosen: <strong>BM25</strong>" in page
     assert 'No documents</th><td class="number">-0.250' in page
     assert 'BM25 <span class="badge good">chosen</span></th><td class="number">1.500' in page
 
