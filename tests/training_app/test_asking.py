@@ -5,6 +5,7 @@ from django.test.utils import CaptureQueriesContext
 from common.api.problems import Problem
 from jobs.models import Job
 from lamp.catalogue import get_task
+from tests.lamp.own_tasks import REPLIES
 from tests.people import ASK, TWEETS, give, person, tweets_of
 from tests.retrieval_app.trained import WITH_RECENCY, trained
 from tests.training_app.adapters import a_base_model, facts, plan_of
@@ -13,6 +14,7 @@ from training_app.adapters import ensure_base_model, record_adapter, withdraw_ad
 from training_app.asking import ask, choose, question
 from training_app.models import Adapter, Generation
 from users_app.models import EndUser
+from users_app.tasks import define_task
 
 LOUD = {"text": "SHOUTED", "date": "2020-01-01"}
 
@@ -212,6 +214,16 @@ def test_the_workspaces_newest_goes_before_what_came_with_lamppost(alice):
     newest = trained(alice.workspace)
     trained(None)
     assert asked(alice, method="rag", retriever="rspg-pre").selector == newest
+
+
+def test_a_workspaces_own_task_has_trained_models_of_its_own(workspace):
+    define_task(workspace=workspace, definition=REPLIES)
+    carol = person(workspace, "carol", [{"question": "when do roses bloom", "reply": "in june"}], task="replies")
+    told = {"task": "replies", "fields": {"question": "where are my roses"}, "retriever": "rspg-pre"}
+    trained(workspace)
+    assert refused(asked, carol, **told).slug == "no-trained-model"
+    selector = trained(workspace, tasks=[TWEETS, "replies"])
+    assert asked(carol, **told).selector == selector
 
 
 def test_where_nothing_is_retrieved_no_trained_model_is_needed(workspace):
