@@ -14,7 +14,7 @@ from tests.retrieval_app.trained import TOLD, has_chosen, trained
 from tests.training_app.api.openai_client import openai_client
 from tests.training_app.generations import ANSWERED
 from training_app.adapters import ensure_base_model
-from training_app.generations import record_answers
+from training_app.generations import Answer, record_answers
 from training_app.models import Generation
 from users_app.services import ensure_end_user
 
@@ -146,6 +146,22 @@ def test_what_a_selector_chose_is_told_beside_the_answer(complete, client, alice
     assert complete(extra_body=extra).lamppost["selection"] == TOLD
     *_, last = client.chat.completions.create(**ASKED, stream=True, extra_body=extra)
     assert last.lamppost["selection"] == TOLD
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("rspg-pre", "length"), ("rspg-post", "stop")])
+def test_tokens_of_several_candidates_do_not_pass_for_an_answer_that_was_cut(complete, alice, waiting, kind, reason):
+    base_model = small_t5()
+    trained(alice.workspace, kind, base_model=f"{base_model.name}@{base_model.revision}")
+
+    def answer(generation_ids, *, seconds):
+        generation = Generation.objects.get(pk__in=generation_ids)
+        record_answers([(generation, Answer(**{**vars(ANSWERED), "output_tokens": 6}))])
+        has_chosen(generation)
+        return True
+
+    waiting(answer)
+    answered = complete(extra_body={"method": "rag", "retriever": kind})
+    assert answered.choices[0].finish_reason == reason
 
 
 def test_a_retriever_that_was_not_trained_yet_is_a_conflict(complete, alice):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from retrieval_app.chosen import Chosen
+from retrieval_app.retrievers import RSPG_POST
 from training_app.engine_version import ENGINE_VERSION
 from training_app.models import Generation
 
@@ -67,13 +68,17 @@ CHAT: Final = Form("chatcmpl", "chat.completion", "chat.completion.chunk", chat=
 
 
 def finish_reason(generation: Generation) -> str:
-    """ "length" where the answer has as many tokens as it was allowed, else "stop"."""
-    allowed = generation.parameters["max_output_tokens"]
+    """ "length" where the answer has as many tokens as it was allowed, else "stop".
+
+    Of RSPG-Post the tokens of all candidates are known together: "length" where each must have been cut.
+    """
+    generated = len(generation.candidate_scores or [0]) if generation.retriever == RSPG_POST else 1
+    allowed = generated * generation.parameters["max_output_tokens"]
     return "length" if (generation.output_tokens or 0) >= allowed else "stop"
 
 
 def usage(generation: Generation) -> dict[str, int]:
-    """Tokens of the whole prompt, the user's documents included, and of the answer."""
+    """Tokens of the whole prompt, the user's documents included, and of the answer; of RSPG-Post, of all candidates."""
     read, written = generation.input_tokens or 0, generation.output_tokens or 0
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
