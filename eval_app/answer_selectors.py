@@ -11,6 +11,7 @@ from django.db.models.functions import Cast, Left
 from eval_app.methods import parse_method
 from eval_app.models import Experiment, ExperimentRun, Prediction, Question, Run, UserImprovement
 from eval_app.workspace_selectors import improvements_of, predictions_of
+from retrieval_app.chosen import Chosen, chosen_of, pools_of_selectors
 from users_app.models import Document, EndUser, Workspace
 
 CHARACTERS_OF_A_LIST = 300
@@ -218,6 +219,25 @@ def retrieved_texts(*, workspace: Workspace, predictions: Collection[Prediction]
         ]
         for one in predictions
     }
+
+
+def chosen_in(*, workspace: Workspace, predictions: Collection[Prediction], runs: Collection[Run]) -> dict[int, Chosen]:
+    """By prediction, what the selector of its run chose; `runs` are those of the predictions.
+
+    One statement where any of the runs has a selector, else none.
+    """
+    selectors = {run.pk: run.selector_id for run in runs if run.selector_id is not None}
+    pools = pools_of_selectors(workspace=workspace, selector_ids=set(selectors.values()))
+    found = {
+        one.pk: chosen_of(
+            selector_id=selectors.get(one.run_id),
+            retriever=one.chosen_retriever,
+            scores=one.candidate_scores,
+            pools=pools,
+        )
+        for one in predictions
+    }
+    return {pk: chosen for pk, chosen in found.items() if chosen is not None}
 
 
 def _owner(prediction: Prediction) -> int:

@@ -43,8 +43,11 @@ def _files(workspace: Workspace, end_user: EndUser) -> Iterator[ExportFile]:
                 "scores",
                 "retrieved_document_ids",
                 "retrieved_scores",
+                "chosen_retriever",
+                "candidate_scores",
                 method=F("run__family"),
                 retriever=F("run__retriever"),
+                candidates=F("run__selector__pool"),
             ).iterator(CHUNK)
         ),
     )

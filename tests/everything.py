@@ -7,6 +7,7 @@ from jobs.services import JobSpec, cancel, enqueue
 from tests import people
 from tests.eval_app.stored import answered_run, ended
 from tests.lamp.own_tasks import REPLIES
+from tests.retrieval_app.trained import SCORES, has_chosen, trained
 from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
 from tests.webhooks import webhook
@@ -28,6 +29,10 @@ def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit
     asked(alice, kind="preview")
     answers = ["rain on my roses again", "my bike", "garden gloves"]
     runs = {method: answered_run(dev, answers, method=method) for method in ("none", "rag:bm25")}
+    selector = trained(workspace)
+    has_chosen(answered(alice, method="rag", retriever="rspg-pre"))
+    chooses = runs["rag:rspg-pre"] = answered_run(dev, answers, method="rag:rspg-pre", selector=selector)
+    chooses.predictions.update(chosen_retriever="bm25", candidate_scores=SCORES)
     ended(dev, runs)
     create_upload(workspace=workspace, name=FILENAME, size=2)
     _an_import_with_a_problem(workspace)

@@ -24,6 +24,7 @@ BODIES = [
     {},
     [],
     {"user": "alice", "task": "LaMP-7", "input": "roses", "method": "none", "base_model": "some/t5"},
+    {"user": "alice", "task": "LaMP-7", "input": "roses", "retriever": "rspg-pre", "base_model": "some/t5"},
     {"user": "alice", "model": "some/t5", "task": "LaMP-7", "prompt": "roses"},
     {"user": "alice", "model": "some/t5", "messages": [{"role": "user", "content": "roses"}]},
     {"user": "alice", "task": "LaMP-7", "base_model": "some/t5", "rank": 8},

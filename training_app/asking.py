@@ -6,7 +6,7 @@ cannot be asked is a `Problem` that says what to do.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.conf import settings
@@ -16,8 +16,10 @@ from lamp.catalogue import UnknownTask
 from lamp.queries import MissingMarker, end_of_word, input_of, query_of
 from lamp.tasks import InsertedAfter, Task
 from retrieval_app.encoders import default_encoder
-from retrieval_app.models import Encoder
-from retrieval_app.retrievers import BM25, CONTRIEVER, DENSE, RECENCY
+from retrieval_app.models import Encoder, TrainedModel
+from retrieval_app.pools import pool_names
+from retrieval_app.retrievers import BM25, CONTRIEVER, FINE_TUNED, RECENCY, RSPG_POST, RSPG_PRE, SELECTING, TITLES
+from retrieval_app.trained_models import trained_model_for
 from training_app.base_models import asked_base_model, default_dtype, request_default_models
 from training_app.generation_selectors import newest_usable_adapter, undated_documents
 from training_app.generations import request_generations
@@ -29,7 +31,7 @@ from users_app.tasks import task_of
 
 AUTO: Final = "auto"
 METHODS: Final = (AUTO, *Generation.Family.values)
-RETRIEVERS: Final = (BM25, RECENCY, CONTRIEVER)
+RETRIEVERS: Final = tuple(TITLES)
 
 # Bounds of what a client may ask for, each with what it is where the client does not say.
 DOCUMENTS_DEFAULT: Final = 4
@@ -51,8 +53,8 @@ _READY_SOON_SECONDS: Final = 5
 class Question:
     """One request that can be asked, as far as that does not depend on the user's profile.
 
-    `method` is one of `METHODS`. `at` is where it stands in the request's body, as a JSON pointer; problems begin with
-    it.
+    `method` is one of `METHODS`, `retriever` of `RETRIEVERS`; `encoder` is contriever's. `at` is where it stands in
+    the request's body, as a JSON pointer; problems begin with it.
     """
 
     end_user: EndUser
@@ -118,7 +120,7 @@ def question(
         retriever=retrieves_by,
         documents_wanted=DOCUMENTS_DEFAULT if k is None else k,
         base_model=asked_base_model(base_model, at=at),
-        encoder=asked_encoder() if retrieves_by in DENSE else None,
+        encoder=asked_encoder() if retrieves_by == CONTRIEVER else None,
         max_output_tokens=max_output_tokens,
         num_beams=num_beams,
         seed=seed,
@@ -139,18 +141,19 @@ def ask(
     `kind` says whether to generate, or to go as far as the prompt (a preview). All of them are asked, or none. Call it
     in the transaction that records the request: what it finds must stand until then.
 
-    Raises Problem 409 `no-adapter` where the method needs an adapter that the user has not, 400 `invalid-input` for
-    recency over documents without dates, 404 where a user was erased meanwhile, and `QuotaExceeded`.
+    Raises Problem 409 `no-adapter` where the method needs an adapter that the user has not, 409 `no-trained-model`
+    where the retriever needs a trained model and there is none for the task and the base model, 400 `invalid-input`
+    for recency, also as one of a pool, over documents without dates and for a preview that would have to generate, 404
+    where a user was erased meanwhile, and `QuotaExceeded`.
     """
+    if kind == Generation.Kind.PREVIEW:
+        _refuse_generating(questions)
     try:
         lock_end_users(workspace=workspace, end_user_ids={one.end_user.pk for one in questions})
     except EndUser.DoesNotExist:
         raise not_found() from None
-    profiles: dict[tuple[int, str], list[int]] = {}
-    generations = [
-        _generation(workspace, one, _profile(workspace, one, profiles), api_key_id=api_key_id, kind=kind)
-        for one in questions
-    ]
+    read = _Read()
+    generations = [_generation(workspace, one, read, api_key_id=api_key_id, kind=kind) for one in questions]
     if kind == Generation.Kind.ANSWER:
         room = Room(workspace=workspace, quotas=[Quota.GENERATIONS_A_DAY])
         room.require(adding={Quota.GENERATIONS_A_DAY: len(questions)})
@@ -202,26 +205,82 @@ def asked_encoder() -> Encoder:
     return encoder
 
 
-def _profile(workspace: Workspace, asked: Question, read: dict[tuple[int, str], list[int]]) -> list[int]:
-    """The user's profile of the task as ids of documents, read once: kept in `read`."""
+@dataclass(frozen=True)
+class _Read:
+    """What was read for the questions of one request, each once."""
+
+    profiles: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+    trained_models: dict[tuple[str, str, int], TrainedModel] = field(default_factory=dict)
+
+
+def _profile(workspace: Workspace, asked: Question, read: _Read) -> list[int]:
+    """The user's profile of the task as ids of documents."""
     key = asked.end_user.pk, asked.task.key
-    if key not in read:
-        read[key] = profile_document_ids(workspace=workspace, end_user=asked.end_user, task=asked.task.key)
-    return read[key]
+    if key not in read.profiles:
+        read.profiles[key] = profile_document_ids(workspace=workspace, end_user=asked.end_user, task=asked.task.key)
+    return read.profiles[key]
+
+
+def _trained_model(workspace: Workspace, asked: Question, read: _Read) -> TrainedModel:
+    """The newest trained model that the retriever stands for. Raises Problem 409 where there is none."""
+    base_model = asked.base_model
+    key = asked.retriever, asked.task.key, base_model.pk
+    if key not in read.trained_models:
+        found = trained_model_for(
+            workspace=workspace,
+            kind=asked.retriever,
+            task=asked.task.key,
+            base_model=f"{base_model.name}@{base_model.revision}",
+        )
+        if found is None:
+            raise _no_trained_model(asked)
+        read.trained_models[key] = found
+    return read.trained_models[key]
+
+
+def _no_trained_model(asked: Question) -> Problem:
+    message = (
+        f"No {TITLES[asked.retriever]} was trained for this task and the base model {asked.base_model.public_name} yet."
+    )
+    remedy = f"Have one trained with POST /api/v1/model-trainings and ask again when it is done, or use {BM25}."
+    error = FieldError(f"{asked.at}/retriever", message, remedy)
+    return Problem(409, "no-trained-model", f"{message} {remedy}", errors=[error])
+
+
+def _refuse_generating(previews: Sequence[Question]) -> None:
+    """A preview goes as far as the prompt, which RSPG-Post finds by generating."""
+    errors = [
+        FieldError(
+            f"{one.at}/retriever",
+            f"A preview generates nothing, and {RSPG_POST} chooses by what each candidate generates.",
+            f"Use {RSPG_PRE}, or ask for a generation.",
+        )
+        for one in previews
+        if one.retriever == RSPG_POST
+    ]
+    if errors:
+        raise invalid_input(*errors)
 
 
 def _generation(
     workspace: Workspace,
     asked: Question,
-    document_ids: list[int],
+    read: _Read,
     *,
     api_key_id: int | None,
     kind: Generation.Kind,
 ) -> Generation:
+    document_ids = _profile(workspace, asked, read)
     adapter = _adapter(workspace, asked)
     choice = choose(method=asked.method, profile_size=len(document_ids), adapter=adapter)
     retrieves = choice.family in (Generation.Family.RAG, Generation.Family.PEFT_RAG)
-    if retrieves and asked.retriever == RECENCY:
+    encoder_id = asked.encoder.pk if retrieves and asked.encoder is not None else None
+    selector = None
+    if retrieves and asked.retriever in FINE_TUNED:
+        encoder_id = _trained_model(workspace, asked, read).encoder_id
+    elif retrieves and asked.retriever in SELECTING:
+        selector = _trained_model(workspace, asked, read)
+    if retrieves and (asked.retriever == RECENCY or (selector is not None and RECENCY in pool_names(selector.pool))):
         _require_dates(workspace, asked, document_ids)
     return Generation(
         end_user=asked.end_user,
@@ -234,7 +293,8 @@ def _generation(
         reason=choice.reason,
         adapter=choice.adapter,
         retriever=asked.retriever if retrieves else "",
-        encoder=asked.encoder if retrieves else None,
+        encoder_id=encoder_id,
+        selector=selector,
         documents_wanted=asked.documents_wanted if retrieves else 0,
         parameters={
             "num_beams": asked.num_beams,
@@ -353,10 +413,11 @@ def _require_dates(workspace: Workspace, asked: Question, document_ids: Sequence
         workspace=workspace, end_user=asked.end_user, task=asked.task.key, document_ids=document_ids
     )
     if undated:
+        is_member = ", which may choose recency" if asked.retriever != RECENCY else ""
         raise _wrong(
             asked.at,
             "retriever",
-            f"This cannot be recency: {undated} of the profile's documents have no date.",
+            f"This cannot be {asked.retriever}{is_member}: {undated} of the profile's documents have no date.",
             "Give every document a date, or use bm25.",
         )
 

@@ -16,7 +16,12 @@ def _files(workspace: Workspace, end_user: EndUser) -> Iterator[ExportFile]:
     generations = Generation.objects.filter(end_user=end_user, end_user__workspace=workspace).order_by("pk")
     yield ExportFile(
         "generations.jsonl",
-        json_lines(generations.values(*_columns(Generation), model=F("base_model__name")).iterator(CHUNK)),
+        json_lines(
+            # By the candidates' names the scores of a selector can be read.
+            generations.values(
+                *_columns(Generation), model=F("base_model__name"), candidates=F("selector__pool")
+            ).iterator(CHUNK)
+        ),
     )
     adapters = Adapter.objects.filter(end_user=end_user, end_user__workspace=workspace).order_by("pk")
     yield ExportFile(

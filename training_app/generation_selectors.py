@@ -21,6 +21,7 @@ from django.db.models.functions import Cast, Concat
 
 from common.compiled_queries import CompiledQuery
 from jobs.models import Job, State
+from retrieval_app.chosen import Chosen, chosen_of, pools_of_selectors
 from training_app.generations import ORIGIN, asked_by_clients, generation_origin
 from training_app.models import Adapter, BaseModel, Generation
 from users_app.models import Document, EndUser, ProfileEntry, Workspace
@@ -154,12 +155,16 @@ _BY_IDS: Final = CompiledQuery(
 
 @dataclass(frozen=True)
 class Told:
-    """What a client is told of a generation beside its own row: its job, and its documents by the client's ids."""
+    """What a client is told of a generation beside its own row: its job, its documents by the client's ids, and what a
+    selector chose.
+    """
 
     job_id: int | None
     running: bool
     documents: dict[int, str]
     """The client's id by the id of the document; one that was erased is missing."""
+    chosen: Chosen | None = None
+    """None where no selector chooses, or none has chosen yet."""
 
     def state(self, generation: Generation) -> str:
         """One of `STATES`."""
@@ -169,11 +174,14 @@ class Told:
 
 
 def told_of(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[int, Told]:
-    """By generation, what else there is to say. A few statements, however many they are."""
+    """By generation, what else there is to say. A few statements, however many they are; one more where selectors
+    have chosen.
+    """
     generations = list(generations)
     origins = {generation_origin(one.pk): one.pk for one in generations}
     jobs = {origins[origin]: (pk, state) for origin, pk, state in _JOBS(workspace.pk, list(origins))}
     names = _client_ids(workspace, generations)
+    chosen = chosen_in(workspace=workspace, generations=generations)
     told = {}
     for one in generations:
         job_id, state = jobs.get(one.pk, (None, None))
@@ -182,8 +190,24 @@ def told_of(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[
             for document_id in one.retrieved_document_ids or []
             if (one.end_user_id, one.task, document_id) in names
         }
-        told[one.pk] = Told(job_id=job_id, running=state == State.RUNNING, documents=documents)
+        told[one.pk] = Told(
+            job_id=job_id, running=state == State.RUNNING, documents=documents, chosen=chosen.get(one.pk)
+        )
     return told
+
+
+def chosen_in(*, workspace: Workspace, generations: Iterable[Generation]) -> dict[int, Chosen]:
+    """By generation, what its selector chose, of those for which one has. No statement where none has."""
+    selected = [one for one in generations if one.chosen_retriever]
+    selectors = {one.selector_id for one in selected if one.selector_id is not None}
+    pools = pools_of_selectors(workspace=workspace, selector_ids=selectors)
+    found = {
+        one.pk: chosen_of(
+            selector_id=one.selector_id, retriever=one.chosen_retriever, scores=one.candidate_scores, pools=pools
+        )
+        for one in selected
+    }
+    return {pk: chosen for pk, chosen in found.items() if chosen is not None}
 
 
 _JOBS: Final = CompiledQuery(

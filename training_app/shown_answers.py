@@ -11,6 +11,8 @@ from lamp.catalogue import UnknownTask
 from lamp.queries import document_text
 from lamp.tasks import Task
 from lamp.templates import MissingField
+from retrieval_app.chosen import Chosen
+from retrieval_app.retrievers import TITLES
 from training_app.adapter_selectors import adapters_of
 from training_app.generation_selectors import WAITING, Told, told_of
 from training_app.models import Generation
@@ -35,7 +37,8 @@ class Retrieved:
 class ShownAnswer:
     """One generation. `state` is one of `generation_selectors.STATES`; `pieces` are its output.
 
-    `is_compared`: what differs from the baseline is marked, or there is nothing to mark and never will be.
+    `is_compared`: what differs from the baseline is marked, or there is nothing to mark and never will be. `chosen` is
+    what a selector chose, None where none has.
     """
 
     generation: Generation
@@ -43,6 +46,12 @@ class ShownAnswer:
     pieces: list[Piece]
     retrieved: list[Retrieved]
     is_compared: bool
+    chosen: Chosen | None
+
+    @property
+    def retriever_title(self) -> str:
+        """What people call its retriever."""
+        return TITLES.get(self.generation.retriever, self.generation.retriever)
 
     @property
     def has_ended(self) -> bool:
@@ -82,6 +91,7 @@ def shown_answers(
             pieces=_pieces(one, baseline),
             retrieved=_retrieved(one, told[one.pk], texts),
             is_compared=baseline is None or baseline.pk == one.pk or baseline.finished_at is not None,
+            chosen=told[one.pk].chosen,
         )
         for one in generations
     ]

@@ -16,7 +16,7 @@ from common.api.serializers import (
 )
 from eval_app.experiment_settings import HYPERPARAMETERS, METHODS_MOST, NAME_CHARACTERS_MOST, NUMBERS, TASKS_MOST
 from eval_app.exporting import FORMS
-from eval_app.methods import CONTROLS
+from eval_app.methods import BEST, CONTROLS, RETRIEVERS
 from eval_app.models import DatasetSplit, Experiment
 from training_app.hyperparameters import HYPERPARAMETERS as PAPERS
 from training_app.hyperparameters import Bounds
@@ -62,8 +62,10 @@ class ExperimentBody(StrictSerializer):
         child=StringField(max_length=100),
         min_length=1,
         max_length=METHODS_MOST,
-        help_text="`none`, `rag:RETRIEVER`, `peft:RANK`, `peft-rag:RETRIEVER:RANK`; a retriever is `bm25`, `recency`, "
-        "`contriever`, or `best`: the one that was best on the dev split.",
+        help_text="`none`, `rag:RETRIEVER`, `peft:RANK`, `peft-rag:RETRIEVER:RANK`; a retriever is "
+        f"{', '.join(f'`{name}`' for name in RETRIEVERS)}, or `{BEST}`: the one that was best on the dev split. Those "
+        "of ROPG and RSPG need a model that was trained for the task and the base model: where there is none, the "
+        "column is refused and says so.",
     )
     controls = ListField(
         child=ChoiceField(choices=CONTROLS),

@@ -14,13 +14,15 @@ from rest_framework.response import Response
 
 from common.api.pagination import PageQuery, page_schema
 from common.api.serializers import ChoiceField, Invalid, StringField
+from eval_app.answer_selectors import chosen_in
 from eval_app.api.runs import run_or_404
 from eval_app.improvement import Direction
-from eval_app.models import Prediction, UserImprovement
+from eval_app.models import Prediction, Run, UserImprovement
 from eval_app.workspace_selectors import Retrieved, improvements_of, predictions_of, retrieved_documents
 from lamp.catalogue import get_task
+from training_app.api.generation_answers import SelectionOut
 from users_app.api.base import WorkspaceView
-from users_app.models import Scope, Workspace
+from users_app.models import Scope
 
 _TAGS = ["Experiments"]
 _INCLUDABLE: Final = ("prompt", "documents")
@@ -56,6 +58,10 @@ class PredictionOut(serializers.Serializer):
         allow_null=True, help_text="The mean log-probability of the output's tokens (nats), its end included."
     )
     adapter_id = serializers.IntegerField(allow_null=True)
+    selection = SelectionOut(
+        allow_null=True,
+        help_text="Where the run's retriever chooses one of a pool for each input: rspg-pre, rspg-post.",
+    )
     input_tokens = serializers.IntegerField(allow_null=True)
     output_tokens = serializers.IntegerField(allow_null=True)
     prompt = serializers.CharField(allow_null=True, required=False, help_text="With `include=prompt`.")
@@ -120,7 +126,7 @@ class PredictionsView(WorkspaceView):
             rows,
             # A question's number follows its place in the file.
             order=("question_id",),
-            render=lambda found: _predictions(found, workspace=self.workspace, include=include),
+            render=lambda found: _predictions(found, run=run, include=include),
             query=query,
         )
 
@@ -156,12 +162,11 @@ class ImprovementsView(WorkspaceView):
         )
 
 
-def _predictions(
-    predictions: list[Prediction], *, workspace: Workspace, include: Collection[str]
-) -> list[dict[str, Any]]:
+def _predictions(predictions: list[Prediction], *, run: Run, include: Collection[str]) -> list[dict[str, Any]]:
     documents: dict[int, list[Retrieved]] = {}
     if "documents" in include:
-        documents = retrieved_documents(workspace=workspace, predictions=predictions)
+        documents = retrieved_documents(workspace=run.workspace, predictions=predictions)
+    chosen = chosen_in(workspace=run.workspace, predictions=predictions, runs=[run])
     rendered = []
     for prediction in predictions:
         question = prediction.question
@@ -174,6 +179,7 @@ def _predictions(
             "scores": prediction.scores,
             "sequence_score": prediction.sequence_score,
             "adapter_id": prediction.adapter_id,
+            "selection": chosen.get(prediction.pk),
             "input_tokens": prediction.input_tokens,
             "output_tokens": prediction.output_tokens,
             # Reading one that was not asked for would be a statement more.

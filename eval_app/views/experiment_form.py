@@ -142,7 +142,9 @@ class ExperimentForm(forms.Form):
         required=False,
         initial=["bm25"],
         widget=forms.CheckboxSelectMultiple,
-        help_text="For RAG and PEFT-RAG, each with each. “Best” is the one that was best on the dev split.",
+        help_text="For RAG and PEFT-RAG, each with each. “Best” is the one that was best on the dev split. RSPG chooses"
+        " one of several for each input, ROPG compares meanings as the base model's feedback taught; both need a model "
+        "that was trained for the task and the base model.",
         error_messages={"invalid_choice": "There is no retriever %(value)s. Choose among those listed."},
     )
     ranks = forms.CharField(

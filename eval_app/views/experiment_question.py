@@ -1,6 +1,6 @@
 """One question with everything that an experiment's methods answered to it, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.utils.text import Truncator
@@ -10,6 +10,7 @@ from eval_app.answer_selectors import (
     Neighbours,
     RetrievedText,
     answers_to,
+    chosen_in,
     neighbours,
     question_of_experiment,
     retrieved_texts,
@@ -21,6 +22,7 @@ from lamp.catalogue import get_task
 from lamp.queries import document_text
 from lamp.tasks import Task
 from lamp.templates import MissingField
+from retrieval_app.chosen import Chosen
 from users_app.views.base import WorkspacePage
 
 # Of a text that somebody imported. What one model reads or says is far shorter.
@@ -46,6 +48,8 @@ class ExperimentQuestionPage(WorkspacePage):
         answers = answers_to(workspace=self.workspace, experiment=experiment, question=question)
         predictions = [one.prediction for one in answers if one.prediction is not None]
         texts = retrieved_texts(workspace=self.workspace, predictions=predictions)
+        runs = [one.column.run for one in answers if one.column.run is not None]
+        chosen = chosen_in(workspace=self.workspace, predictions=predictions, runs=runs)
         around = Neighbours(None, None)
         if predictions:
             around = neighbours(workspace=self.workspace, run=predictions[0].run, question=question)
@@ -57,14 +61,19 @@ class ExperimentQuestionPage(WorkspacePage):
             input=_cut(question.input),
             gold=None if question.gold is None else _cut(question.gold),
             oracle_answer=None if question.oracle_answer is None else _cut(question.oracle_answer),
-            answers=[_shown(one, task=task, gold=question.gold, texts=texts) for one in answers],
+            answers=[_shown(one, task=task, gold=question.gold, texts=texts, chosen=chosen) for one in answers],
             around=around,
             **context,
         )
 
 
 def _shown(
-    answer: ColumnAnswer, *, task: Task, gold: str | None, texts: dict[int, list[RetrievedText]]
+    answer: ColumnAnswer,
+    *,
+    task: Task,
+    gold: str | None,
+    texts: Mapping[int, list[RetrievedText]],
+    chosen: Mapping[int, Chosen],
 ) -> dict[str, Any]:
     """A method's card. `why_not` is said where it did not answer."""
     column, prediction = answer.column, answer.prediction
@@ -88,6 +97,7 @@ def _shown(
             if metric.name in own
         ],
         "prompt": None if prediction.prompt is None else _cut(prediction.prompt),
+        "chosen": chosen.get(prediction.pk),
         "documents": [_document(one, task) for one in texts[prediction.pk]],
         "costs": _costs(prediction),
     }

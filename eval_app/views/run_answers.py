@@ -5,12 +5,13 @@ from typing import Any
 
 from django.http import QueryDict
 
-from eval_app.answer_selectors import AnswersPage, ScoreRange, answers_page, columns_with, listed_answers
+from eval_app.answer_selectors import AnswersPage, ScoreRange, answers_page, chosen_in, columns_with, listed_answers
 from eval_app.methods import parse_method
 from eval_app.models import Prediction
 from eval_app.views.found import run_or_404, run_title
 from lamp.catalogue import get_task
 from lamp.tasks import Task
+from retrieval_app.chosen import Chosen
 from users_app.selectors import end_user_by_external_id
 from users_app.views.base import WorkspacePage
 
@@ -43,11 +44,13 @@ class RunAnswersPage(WorkspacePage):
         experiments = list(columns_with(workspace=self.workspace, run=run)[:20])
         asked = query.get("experiment", "")
         column = next((one for one in experiments if str(one.experiment_id) == asked), None)
+        chosen = chosen_in(workspace=self.workspace, predictions=page.answers, runs=[run])
         return super().get_context_data(
             run=run,
             run_title=run_title(run),
             page=page,
-            samples=[_shown(one, task) for one in page.answers],
+            samples=[_shown(one, task, chosen.get(one.pk)) for one in page.answers],
+            chooses=run.selector_id is not None,
             older=_with(query, after=page.after) if page.after is not None else None,
             first=_with(query, after=None),
             is_first="after" not in query,
@@ -61,7 +64,7 @@ class RunAnswersPage(WorkspacePage):
         )
 
 
-def _shown(prediction: Prediction, task: Task) -> dict[str, Any]:
+def _shown(prediction: Prediction, task: Task, chosen: Chosen | None) -> dict[str, Any]:
     """A row of the list, whose input is without the words with which all of the task begin."""
     own = prediction.scores or {}
     return {
@@ -70,6 +73,7 @@ def _shown(prediction: Prediction, task: Task) -> dict[str, Any]:
         "input": prediction.shown_input.removeprefix(task.opening).strip(),  # type: ignore[attr-defined]  # annotated by `listed_answers`
         "gold": prediction.shown_gold,  # type: ignore[attr-defined]
         "output": prediction.shown_output,  # type: ignore[attr-defined]
+        "chosen": chosen,
         "scores": [(metric.name, own[metric.name]) for metric in task.metrics if metric.name in own],
     }
 

@@ -5,13 +5,16 @@ from django.test.utils import CaptureQueriesContext
 from common.api.problems import Problem
 from jobs.models import Job
 from lamp.catalogue import get_task
+from tests.lamp.own_tasks import REPLIES
 from tests.people import ASK, TWEETS, give, person, tweets_of
+from tests.retrieval_app.trained import WITH_RECENCY, trained
 from tests.training_app.adapters import a_base_model, facts, plan_of
 from tests.training_app.generations import asked, job_of
 from training_app.adapters import ensure_base_model, record_adapter, withdraw_adapter
 from training_app.asking import ask, choose, question
 from training_app.models import Adapter, Generation
 from users_app.models import EndUser
+from users_app.tasks import define_task
 
 LOUD = {"text": "SHOUTED", "date": "2020-01-01"}
 
@@ -160,6 +163,110 @@ def test_of_several_questions_all_are_asked_or_none(alice, bob):
     refused(ask, workspace=alice.workspace, questions=wanted, api_key_id=None)
     assert not Generation.objects.exists()
     assert not Job.objects.exists()
+
+
+# -- which trained model a retriever stands for
+
+
+@pytest.mark.parametrize("method", ["rag", "auto"])
+@pytest.mark.parametrize("kind", ["rspg-pre", "rspg-post"])
+def test_a_retriever_that_chooses_is_its_selector(alice, kind, method):
+    selector = trained(alice.workspace, kind)
+    generation = asked(alice, method=method, retriever=kind)
+    assert (generation.retriever, generation.selector, generation.encoder) == (kind, selector, None)
+
+
+@pytest.mark.parametrize("kind", ["ropg-kd", "ropg-rl"])
+def test_a_fine_tuned_retriever_is_its_encoder(alice, kind):
+    fine_tuned = trained(alice.workspace, kind)
+    generation = asked(alice, method="rag", retriever=kind)
+    assert (generation.retriever, generation.encoder, generation.selector) == (kind, fine_tuned.encoder, None)
+
+
+def test_the_adapter_answers_beside_a_selector(alice):
+    adapter, selector = adapter_of(alice), trained(alice.workspace)
+    generation = asked(alice, method="peft-rag", retriever="rspg-pre")
+    assert (generation.adapter, generation.selector) == (adapter, selector)
+
+
+@pytest.mark.parametrize("kind", ["ropg-kd", "ropg-rl", "rspg-pre", "rspg-post"])
+def test_without_a_trained_model_one_is_told_what_to_do(alice, kind):
+    problem = refused(asked, alice, method="rag", retriever=kind, at="/at")
+    assert (problem.status, problem.slug, places(problem)) == (409, "no-trained-model", ["/at/retriever"])
+    assert ("some/t5" in problem.detail, "POST /api/v1/model-trainings" in problem.detail) == (True, True)
+    assert "bm25" in problem.detail
+    assert not Generation.objects.exists()
+
+
+def test_a_trained_model_of_another_workspace_task_base_model_or_kind_is_not_used(alice, mallory):
+    trained(mallory.workspace)
+    trained(alice.workspace, tasks=["LaMP-4"])
+    trained(alice.workspace, base_model="some/t5@2")
+    trained(alice.workspace, "rspg-post")
+    trained(alice.workspace, withdrawn_at="2024-01-01T00:00Z")
+    assert refused(asked, alice, method="rag", retriever="rspg-pre").slug == "no-trained-model"
+
+
+def test_the_workspaces_newest_goes_before_what_came_with_lamppost(alice):
+    shipped = trained(None)
+    assert asked(alice, method="rag", retriever="rspg-pre").selector == shipped
+    trained(alice.workspace)
+    newest = trained(alice.workspace)
+    trained(None)
+    assert asked(alice, method="rag", retriever="rspg-pre").selector == newest
+
+
+def test_a_workspaces_own_task_has_trained_models_of_its_own(workspace):
+    define_task(workspace=workspace, definition=REPLIES)
+    carol = person(workspace, "carol", [{"question": "when do roses bloom", "reply": "in june"}], task="replies")
+    told = {"task": "replies", "fields": {"question": "where are my roses"}, "retriever": "rspg-pre"}
+    trained(workspace)
+    assert refused(asked, carol, **told).slug == "no-trained-model"
+    selector = trained(workspace, tasks=[TWEETS, "replies"])
+    assert asked(carol, **told).selector == selector
+
+
+def test_where_nothing_is_retrieved_no_trained_model_is_needed(workspace):
+    generation = asked(person(workspace, "newcomer"), retriever="rspg-pre")
+    assert (generation.family, generation.retriever, generation.selector) == ("none", "", None)
+
+
+def test_recency_in_the_pool_needs_dates_too(alice):
+    trained(alice.workspace, pool=WITH_RECENCY)
+    assert asked(alice, method="rag", retriever="rspg-pre").retriever == "rspg-pre"
+    give(alice, [{"text": "when was this"}])
+    problem = refused(asked, alice, method="rag", retriever="rspg-pre")
+    assert (problem.status, places(problem)) == (400, ["/retriever"])
+    assert "rspg-pre, which may choose recency: 1 of the profile's documents" in problem.errors[0].message
+
+
+def test_a_preview_goes_as_far_as_the_prompt_that_a_selector_chooses(alice):
+    selector = trained(alice.workspace)
+    assert asked(alice, method="rag", retriever="rspg-pre", kind="preview").selector == selector
+
+
+def test_a_preview_that_would_have_to_generate_is_refused(alice):
+    trained(alice.workspace, "rspg-post")
+    problem = refused(asked, alice, method="rag", retriever="rspg-post", kind="preview")
+    assert (problem.status, places(problem)) == (400, ["/retriever"])
+    assert "A preview generates nothing" in problem.errors[0].message
+    assert not Generation.objects.exists()
+
+
+def test_a_trained_model_is_looked_for_once_for_a_batch_and_not_at_all_for_others(alice):
+    a_base_model()
+    trained(alice.workspace)
+
+    def statements(retriever):
+        wanted = [
+            question(end_user=alice, task=TWEETS, input=ASK + "x", base_model="some/t5", retriever=retriever)
+            for _ in range(5)
+        ]
+        with CaptureQueriesContext(connection) as queries:
+            ask(workspace=alice.workspace, questions=wanted, api_key_id=7)
+        return sum('FROM "retrieval_app_trainedmodel"' in query["sql"] for query in queries)
+
+    assert (statements("rspg-pre"), statements("bm25")) == (1, 0)
 
 
 # -- what cannot be asked

@@ -15,7 +15,9 @@ from training_app.waiting import wait_for
 from users_app.api.base import WorkspaceView
 
 NO_ADAPTER = OpenApiResponse(
-    None, "The method needs an adapter that the user has not, or the default models are not loaded yet."
+    None,
+    "The method needs an adapter that the user has not, the retriever needs a model that was not trained yet, or the "
+    "default models are not loaded yet.",
 )
 
 

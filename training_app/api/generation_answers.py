@@ -32,6 +32,18 @@ class RetrievalOut(serializers.Serializer):
     documents = RetrievedOut(many=True, allow_null=True, help_text="The best first; null until they are known.")
 
 
+class CandidateOut(serializers.Serializer):
+    retriever = serializers.CharField(help_text="`none` stands for no documents.")
+    score = serializers.FloatField(help_text="The higher, the better.")
+
+
+class SelectionOut(serializers.Serializer):
+    """What a retriever that chooses among others chose for this input."""
+
+    retriever = serializers.CharField(help_text="The one that was chosen.")
+    candidates = CandidateOut(many=True, help_text="All of its pool, in the pool's order.")
+
+
 class AdapterOut(serializers.Serializer):
     id = serializers.IntegerField()
     version = serializers.CharField(help_text="The digest of everything that made it.")
@@ -93,6 +105,9 @@ class PreviewOut(serializers.Serializer):
     base_model = BaseModelOut()
     adapter = AdapterOut(allow_null=True)
     retrieval = RetrievalOut(allow_null=True)
+    selection = SelectionOut(
+        allow_null=True, help_text="Of rspg-pre and rspg-post, once they have chosen; null for all others."
+    )
     parameters = ParametersOut()
     prompt = serializers.CharField(allow_null=True)
     usage = UsageOut()
@@ -164,6 +179,7 @@ def _common(generation: Generation, told: Told) -> dict[str, Any]:
         "base_model": generation.base_model,
         "adapter": _adapter(generation),
         "retrieval": _retrieval(generation, told),
+        "selection": told.chosen,
         "parameters": {**generation.parameters, "seed": generation.seed or 0},
         "usage": {"input_tokens": generation.input_tokens, "output_tokens": generation.output_tokens},
         "milliseconds": {

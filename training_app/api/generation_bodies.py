@@ -39,7 +39,13 @@ class QuestionBody(StrictSerializer):
         help_text="`auto` uses the best that exists: the adapter beside retrieval for large profiles, retrieval for "
         "small ones, neither for empty ones. Of several usable adapters the newest answers.",
     )
-    retriever = ChoiceField(choices=asking.RETRIEVERS, required=False, help_text="bm25 unless said.")
+    retriever = ChoiceField(
+        choices=asking.RETRIEVERS,
+        required=False,
+        help_text="bm25 unless said. `ropg-kd` and `ropg-rl` compare meanings as the base model's feedback taught; "
+        "`rspg-pre` and `rspg-post` choose one of a pool for each input. These four need a model that was trained for "
+        "the task and the base model.",
+    )
     k = IntegerField(
         min_value=1,
         max_value=asking.DOCUMENTS_MOST,

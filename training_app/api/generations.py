@@ -67,10 +67,10 @@ class GenerationsView(WorkspaceView):
             state=query.get("state"),
         )
         include = query.get("include", ())
-        return self.page(
+        return self.page_at_once(
             rows,
             order=("-pk",),
-            render=lambda row: rendered([row], workspace=self.workspace, include=include)[0],
+            render=lambda found: rendered(found, workspace=self.workspace, include=include),
             query=query,
         )
 

@@ -20,15 +20,18 @@ _NUMBER_DIGITS = 18
 
 
 class PlaygroundPage(WorkspacePage):
-    """The form, filled in from the query string (`user`, `task`, `input`) or from what was asked before (`from`)."""
+    """The form, filled in from the query string (`user`, `task`, `input`, `retriever`, `base_model`) or from what was
+    asked before (`from`).
+    """
 
     template_name = "training_app/playground.html"
     title = "Playground"
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        context.setdefault("form", _form(self))
+        form = context.setdefault("form", _form(self))
         lately = asked_lately(self.request, workspace=self.workspace)
-        return super().get_context_data(lately=lately, **context)
+        retrievers = form.retriever_options(workspace=self.workspace)
+        return super().get_context_data(lately=lately, retrievers=retrievers, **context)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Ask, and lead to the answers."""
@@ -58,6 +61,18 @@ class TaskFields(WorkspacePage):
         return super().get_context_data(form=_form(self), **context)
 
 
+class Retrievers(WorkspacePage):
+    """The choice of a retriever, for the chosen task and base model."""
+
+    template_name = "training_app/retriever_field.html"
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        form = _form(self)
+        return super().get_context_data(
+            form=form, retrievers=form.retriever_options(workspace=self.workspace), **context
+        )
+
+
 class UsersFound(WorkspacePage):
     """Some users whose ids begin with `user`."""
 
@@ -73,6 +88,8 @@ def _form(view: WorkspacePage) -> QuestionForm:
     tasks = tasks_of(workspace=view.workspace)
     keys = [one.task.key for one in tasks]
     values: dict[str, Any] = {name: query.get(name, "").replace("\0", "") for name in ("user", "task", "input")}
+    # Empty is none of a choice's values, where the form has its own.
+    values |= {name: query[name] for name in ("retriever", "base_model") if query.get(name)}
     values["form"] = WHOLE if values["input"] else FIELDS
     before = _asked_before(view)
     if before is not None:

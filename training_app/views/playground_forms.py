@@ -1,12 +1,26 @@
 """What a person asks on the playground, and where on the form each problem with it is said."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from common.api.problems import Problem, pointer
+from retrieval_app.retrievers import (
+    BM25,
+    CONTRIEVER,
+    FINE_TUNED,
+    RECENCY,
+    ROPG_KD,
+    ROPG_RL,
+    RSPG_POST,
+    RSPG_PRE,
+    SELECTING,
+    TITLES,
+)
+from retrieval_app.trained_models import trained_models
 from training_app.asking import (
     BEAMS_DEFAULT,
     BEAMS_MOST,
@@ -16,7 +30,8 @@ from training_app.asking import (
     Question,
     question,
 )
-from training_app.base_models import base_models
+from training_app.base_models import base_models, default_or_none, models_named
+from training_app.models import BaseModel
 from training_app.side_by_side import FAMILIES, RETRIEVING
 from users_app.models import EndUser, Workspace
 from users_app.selectors import end_user_by_external_id
@@ -24,14 +39,32 @@ from users_app.tasks import TaskVersion
 
 FIELDS, WHOLE = "fields", "whole"
 _FORMS: Final = ((FIELDS, "Fill in the task's fields"), (WHOLE, "Write the whole input"))
-_RETRIEVERS: Final = (
-    ("bm25", "BM25 (words in common)"),
-    ("recency", "Recency (the newest documents)"),
-    ("contriever", "Contriever (meaning)"),
-)
+_RETRIEVERS: Final = {
+    BM25: "BM25 (words in common)",
+    RECENCY: "Recency (the newest documents)",
+    CONTRIEVER: "Contriever (meaning)",
+    ROPG_KD: "ROPG-KD (meaning, as the base model's scores taught)",
+    ROPG_RL: "ROPG-RL (meaning, as the base model's rewards taught)",
+    RSPG_PRE: "RSPG-Pre (chooses one of several by their prompts)",
+    RSPG_POST: "RSPG-Post (tries several, chooses by their answers)",
+}
 _MODELS_SHOWN: Final = 50
 _USER_CHARACTERS: Final = 255
 _PREFIX: Final = "field-"
+
+
+@dataclass(frozen=True)
+class RetrieverOption:
+    """A retriever that may be chosen. `why_not` is said where it cannot be used as the form stands, else empty."""
+
+    name: str
+    why_not: str
+    is_selected: bool
+
+    @property
+    def label(self) -> str:
+        """What it does or, where it cannot be used, why not: a list that is closed shows no more of it."""
+        return f"{TITLES[self.name]}: {self.why_not}" if self.why_not else _RETRIEVERS[self.name]
 
 
 class TextField(forms.CharField):
@@ -60,7 +93,7 @@ class QuestionForm(forms.Form):
     task = forms.ChoiceField()
     form = forms.ChoiceField(choices=_FORMS, initial=FIELDS, label="Input", widget=forms.RadioSelect)
     input = TextField(rows=5, label="Whole input", help_text="As the model shall see it, before anything is retrieved.")
-    retriever = forms.ChoiceField(choices=_RETRIEVERS, initial="bm25", help_text="For RAG and PEFT-RAG.")
+    retriever = forms.ChoiceField(choices=list(_RETRIEVERS.items()), initial=BM25, help_text="For RAG and PEFT-RAG.")
     k = forms.IntegerField(
         min_value=1, max_value=DOCUMENTS_MOST, initial=DOCUMENTS_DEFAULT, label="Documents (k)", help_text="At most."
     )
@@ -82,6 +115,34 @@ class QuestionForm(forms.Form):
     def task_fields(self) -> list[forms.BoundField]:
         """The fields of the task that is chosen."""
         return [self[name] for name in self.fields if name.startswith(_PREFIX)]
+
+    def retriever_options(self, *, workspace: Workspace) -> list[RetrieverOption]:
+        """Every retriever; of those that a training makes, which `workspace` has for the chosen task and base model."""
+        chosen = str(self["retriever"].value() or BM25)
+        trained: set[str] = set()
+        base_model = self._shown_base_model()
+        if base_model is not None:
+            fitting = trained_models(workspace=workspace).filter(
+                tasks__contains=[self.shown_task.key], base_model=f"{base_model.name}@{base_model.revision}"
+            )
+            trained = set(fitting.order_by().values_list("kind", flat=True).distinct())
+        why_not = f"none trained for {self.shown_task.key} and this base model"
+        return [
+            RetrieverOption(
+                name,
+                why_not=why_not if name in FINE_TUNED | SELECTING and name not in trained else "",
+                is_selected=name == chosen,
+            )
+            for name in _RETRIEVERS
+        ]
+
+    def _shown_base_model(self) -> BaseModel | None:
+        """The base model that is chosen; None for one that is not listed, or that no worker has loaded yet."""
+        name = str(self["base_model"].value() or "")
+        if not name:
+            return default_or_none()
+        is_listed = name in dict(self.fields["base_model"].choices)  # type: ignore[attr-defined]
+        return models_named(name).first() if is_listed else None
 
     def clean(self) -> dict[str, Any]:
         """Refuse fields of which none is filled in: a program may mean that, a person has forgotten them."""

@@ -5,6 +5,7 @@ import pytest
 from eval_app.models import Prediction, Question
 from tests.eval_app.stored import answered_run, ended
 from tests.people import tweets_of
+from tests.retrieval_app.trained import SCORES, TOLD, trained
 from users_app.erasure import erase_document, erase_end_user
 from users_app.models import Scope
 
@@ -61,9 +62,18 @@ def test_each_answer_stands_beside_its_gold_with_its_scores(api, predictions, ra
         "scores": scores,
         "sequence_score": None,
         "adapter_id": None,
+        "selection": None,
         "input_tokens": None,
         "output_tokens": None,
     }
+
+
+def test_what_a_selector_chose_stands_beside_the_answer(api, dev, workspace, django_assert_max_num_queries):
+    run = answered_run(dev, BETTER, method="rag:rspg-pre", selector=trained(workspace))
+    Prediction.objects.exclude(question__external_id="102").update(chosen_retriever="bm25", candidate_scores=SCORES)
+    with django_assert_max_num_queries(12):
+        found = data(api.get(f"/api/v1/runs/{run.pk}/predictions"))
+    assert [one["selection"] for one in found] == [TOLD, TOLD, None]
 
 
 def test_ids_of_questions_are_texts_where_the_file_has_texts(api, predictions):

@@ -4,6 +4,7 @@ import pytest
 
 from eval_app.models import Experiment, ExperimentRun, Run
 from jobs.models import Job
+from retrieval_app.retrievers import TITLES
 from tests.eval_app.stored import answered_run, small_encoder, small_t5
 from training_app.models import Adapter, BaseModel
 from users_app.models import Membership
@@ -159,6 +160,10 @@ class TestErrors:
 
 
 class TestWhereTheFormBegins:
+    def test_every_retriever_can_be_ticked(self, browser, ready):
+        listed = [value for value, _ in browser.get(ADDRESS).context["form"].fields["retrievers"].choices]
+        assert listed == [*TITLES, "best"]
+
     def test_an_address_may_say_a_form(self, browser, ready):
         form = browser.get(f"{ADDRESS}?families=peft&ranks=4&name=from+a+link&unknown=1").context["form"]
         assert (form["families"].value(), form["ranks"].value(), form["name"].value()) == (["peft"], "4", "from a link")

@@ -6,10 +6,12 @@ from eval_app.models import Prediction, Question
 from tests import people
 from tests.eval_app.stored import answered_run, ended
 from tests.members import member_of
+from tests.retrieval_app.trained import SCORES, trained
 from tests.training_app.adapters import facts, plan_of
 from training_app.adapters import record_adapter
 from users_app.models import Document
 
+KINDS = ("rspg-pre", "rspg-post")
 HOSTILE = "<script>alert('mine')</script><img src=x onerror=alert(2)>"
 
 
@@ -71,6 +73,30 @@ def test_retrieved_documents_come_with_their_scores_and_deleted_ones_are_said_so
     assert first.fields["text"] in page
     assert "score 3.25" in page
     assert "deleted since" in page
+
+
+def test_what_a_selector_chose_is_shown_with_the_scores_of_all(dev, see, questions, workspace):
+    chooses = answered_run(dev, ["a", "b", "c"], method="rag:rspg-pre", selector=trained(workspace))
+    Prediction.objects.filter(run=chooses, question=questions[0]).update(
+        chosen_retriever="bm25", candidate_scores=SCORES
+    )
+    experiment = ended(dev, {**runs_of(dev, rag_bm25=["a", "b", "c"]), "rag:rspg-pre": chooses})
+    page = see(experiment, questions[0])
+    assert page.count("Chosen: <strong>BM25</strong>") == 1
+    assert 'No documents</th><td class="number">-0.250' in page
+    assert "Chosen:" not in see(experiment, questions[1])
+
+
+def test_selectors_make_one_query_however_many_they_are(dev, see, questions, workspace, django_assert_max_num_queries):
+    methods = [f"{family}{kind}{rank}" for family, rank in (("rag:", ""), ("peft-rag:", ":8")) for kind in KINDS]
+    runs = {
+        method: answered_run(dev, ["a", "b", method], method=method, selector=trained(workspace, method.split(":")[1]))
+        for method in methods
+    }
+    Prediction.objects.update(chosen_retriever="bm25", candidate_scores=SCORES)
+    experiment = ended(dev, runs)
+    with django_assert_max_num_queries(13):
+        see(experiment, questions[0])
 
 
 def test_a_document_of_somebody_else_is_not_shown(dev, see, questions, bob):

@@ -5,9 +5,11 @@ import re
 import pytest
 
 from eval_app import answer_selectors
+from eval_app.models import Prediction
 from tests.eval_app.crowds import answered, crowd
 from tests.eval_app.stored import answered_run, ended
 from tests.members import member_of
+from tests.retrieval_app.trained import SCORES, trained
 
 
 @pytest.fixture
@@ -102,3 +104,16 @@ def test_inputs_are_shown_without_the_words_that_all_of_the_task_share(dev, see)
     page = see(answered_run(dev, ["hers", "his", "hers too"])).content.decode()
     assert "roses and rain in my garden" in page
     assert "Paraphrase the following tweet" not in page
+
+
+def test_what_a_selector_chose_stands_beside_each_sample(dev, see, workspace):
+    run = answered_run(dev, ["hers", "his", "hers too"], method="rag:rspg-pre", selector=trained(workspace))
+    Prediction.objects.filter(question__external_id="100").update(chosen_retriever="none", candidate_scores=SCORES)
+    page = see(run).content.decode()
+    assert page.count("<strong>No documents</strong>") == 1
+    assert '<span class="muted">BM25</span> 1.500' in page
+    assert page.count("not known</span></td>") == 2
+
+
+def test_of_a_retriever_that_chooses_nothing_there_is_no_such_column(dev, see):
+    assert "Chosen retriever" not in see(answered_run(dev, ["a", "b", "c"], method="rag:bm25")).content.decode()

@@ -4,6 +4,7 @@ from jobs.models import Job
 from jobs.services import cancel
 from tests.eval_app.stored import small_t5
 from tests.people import ASK, TWEETS, tweets_of
+from tests.retrieval_app.trained import TOLD, has_chosen, trained
 from tests.training_app.adapters import a_base_model, facts, plan_of
 from tests.training_app.generations import answered, asked, job_of
 from training_app.adapters import record_adapter
@@ -75,6 +76,47 @@ def test_the_adapter_that_answers_is_named(api, alice, unloaded):
     made = api.post(ADDRESS, body(method="peft", base_model="some/t5")).data
     assert (made["adapter"]["id"], made["adapter"]["version"]) == (adapter.pk, adapter.identity)
     assert made["retrieval"] is None
+
+
+def test_what_a_selector_chose_is_told_with_the_scores_of_all(api, alice, unloaded):
+    trained(alice.workspace)
+    made = api.post(ADDRESS, body(method="rag", retriever="rspg-pre", base_model="some/t5")).data
+    assert (made["retrieval"]["retriever"], made["selection"]) == ("rspg-pre", None)
+    has_chosen(Generation.objects.get(pk=made["id"]))
+    assert api.get(f"{ADDRESS}/{made['id']}").data["selection"] == TOLD
+    assert api.get(ADDRESS).data["data"][0]["selection"] == TOLD
+
+
+def test_where_no_selector_chooses_there_is_no_selection(api, alice):
+    assert api.get(f"{ADDRESS}/{answered(alice, method='rag').pk}").data["selection"] is None
+
+
+def test_the_encoder_of_a_fine_tuned_retriever_is_named(api, alice, unloaded):
+    trained(alice.workspace, "ropg-kd")
+    made = api.post(ADDRESS, body(method="rag", retriever="ropg-kd", base_model="some/t5")).data
+    assert (made["retrieval"]["retriever"], made["retrieval"]["encoder"]) == ("ropg-kd", "fine-tuned@ropg-kd")
+
+
+@pytest.mark.parametrize("retriever", ["ropg-kd", "ropg-rl", "rspg-pre", "rspg-post"])
+def test_a_retriever_that_was_not_trained_yet_is_refused_with_what_to_do(api, alice, unloaded, retriever):
+    refused = api.post(ADDRESS, body(method="rag", retriever=retriever, base_model="some/t5"))
+    assert (refused.status_code, refused.data["type"]) == (409, "urn:lamppost:problem:no-trained-model")
+    assert refused.data["errors"][0]["field"] == "/retriever"
+    assert "POST /api/v1/model-trainings" in refused.data["detail"]
+
+
+def test_another_workspaces_selector_is_nobodys_here(api, alice, mallory, unloaded):
+    trained(mallory.workspace)
+    refused = api.post(ADDRESS, body(method="rag", retriever="rspg-pre", base_model="some/t5"))
+    assert refused.data["type"] == "urn:lamppost:problem:no-trained-model"
+
+
+def test_a_list_takes_no_more_statements_for_more_selections(api, alice, django_assert_max_num_queries):
+    trained(alice.workspace)
+    for _ in range(10):
+        has_chosen(answered(alice, method="rag", retriever="rspg-pre"))
+    with django_assert_max_num_queries(12):
+        assert [row["selection"] for row in api.get(ADDRESS).data["data"]] == [TOLD] * 10
 
 
 def test_texts_are_in_the_answer_on_request_alone(api, alice):

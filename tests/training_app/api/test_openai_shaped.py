@@ -10,8 +10,11 @@ from common.api.bounded_streams import Places
 from jobs.models import Job
 from tests.eval_app.stored import small_t5
 from tests.people import ASK, give
+from tests.retrieval_app.trained import TOLD, has_chosen, trained
 from tests.training_app.api.openai_client import openai_client
+from tests.training_app.generations import ANSWERED
 from training_app.adapters import ensure_base_model
+from training_app.generations import Answer, record_answers
 from training_app.models import Generation
 from users_app.services import ensure_end_user
 
@@ -95,7 +98,7 @@ def test_a_chat_completion_is_the_answer_to_the_last_message(complete, alice):
     assert stored.input == TEXT
     assert (answer.object, answer.model, answer.id) == ("chat.completion", "small", f"chatcmpl-{stored.pk}")
     assert answer.usage.total_tokens == stored.input_tokens + stored.output_tokens
-    assert answer.lamppost["method"] == stored.family
+    assert (answer.lamppost["method"], answer.lamppost["selection"]) == (stored.family, None)
 
 
 def test_a_completion_is_the_answer_to_the_prompt(client, alice):
@@ -126,6 +129,45 @@ def test_the_fields_beside_the_standard_choose_how_it_is_personalized(complete, 
     stored = Generation.objects.get()
     assert (stored.family, stored.retriever, stored.documents_wanted) == ("rag", "recency", 2)
     assert stored.parameters["num_beams"] == 1
+
+
+def test_what_a_selector_chose_is_told_beside_the_answer(complete, client, alice, waiting):
+    base_model = small_t5()
+    trained(alice.workspace, base_model=f"{base_model.name}@{base_model.revision}")
+
+    def answer(generation_ids, *, seconds):
+        generation = Generation.objects.get(pk__in=generation_ids)
+        record_answers([(generation, ANSWERED)])
+        has_chosen(generation)
+        return True
+
+    waiting(answer)
+    extra = {"method": "rag", "retriever": "rspg-pre"}
+    assert complete(extra_body=extra).lamppost["selection"] == TOLD
+    *_, last = client.chat.completions.create(**ASKED, stream=True, extra_body=extra)
+    assert last.lamppost["selection"] == TOLD
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("rspg-pre", "length"), ("rspg-post", "stop")])
+def test_tokens_of_several_candidates_do_not_pass_for_an_answer_that_was_cut(complete, alice, waiting, kind, reason):
+    base_model = small_t5()
+    trained(alice.workspace, kind, base_model=f"{base_model.name}@{base_model.revision}")
+
+    def answer(generation_ids, *, seconds):
+        generation = Generation.objects.get(pk__in=generation_ids)
+        record_answers([(generation, Answer(**{**vars(ANSWERED), "output_tokens": 6}))])
+        has_chosen(generation)
+        return True
+
+    waiting(answer)
+    answered = complete(extra_body={"method": "rag", "retriever": kind})
+    assert answered.choices[0].finish_reason == reason
+
+
+def test_a_retriever_that_was_not_trained_yet_is_a_conflict(complete, alice):
+    error = error_of(complete, extra_body={"method": "rag", "retriever": "rspg-post"})
+    assert (error.status_code, error.code, error.param) == (409, "no_trained_model", "retriever")
+    assert "POST /api/v1/model-trainings" in error.message
 
 
 def test_content_may_be_parts_of_text(complete, alice):

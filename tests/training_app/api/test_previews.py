@@ -3,6 +3,7 @@ import pytest
 from jobs.models import Job
 from tests.eval_app.stored import small_t5
 from tests.people import TWEETS
+from tests.retrieval_app.trained import TOLD, has_chosen, trained
 from tests.training_app.generations import asked
 from training_app.models import Generation
 
@@ -42,6 +43,19 @@ def test_previews_and_generations_are_not_each_other(api, alice):
     assert api.get(f"{ADDRESS}/{generation.pk}").status_code == 404
     assert api.get(f"/api/v1/generations/{preview.pk}").status_code == 404
     assert [row["id"] for row in api.get("/api/v1/generations").data["data"]] == [generation.pk]
+
+
+def test_what_a_selector_chose_for_the_prompt_is_told(api, alice):
+    trained(alice.workspace)
+    preview = has_chosen(asked(alice, method="rag", retriever="rspg-pre", kind=Generation.Kind.PREVIEW))
+    assert api.get(f"{ADDRESS}/{preview.pk}").data["selection"] == TOLD
+
+
+def test_a_preview_by_the_selector_that_reads_outputs_is_refused(api, alice, small):
+    trained(alice.workspace, "rspg-post", base_model=f"{small.name}@{small.revision}")
+    refused = api.post(ADDRESS, {**BODY, "retriever": "rspg-post"})
+    assert (refused.status_code, refused.data["errors"][0]["field"]) == (400, "/retriever")
+    assert "use rspg-pre" in refused.data["errors"][0]["remedy"].lower()
 
 
 def test_another_workspaces_preview_does_not_exist(stranger_api, alice):

@@ -1,5 +1,6 @@
 """One question of one user, asked by each method and shown side by side."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django.db.models import F
 from jobs.models import Job
 from tests import people
 from tests.lamp.own_tasks import REPLIES
+from tests.retrieval_app.trained import has_chosen, trained
 from tests.training_app.adapters import a_base_model, facts, plan_of
 from tests.training_app.generations import ANSWERED, answered
 from training_app.adapters import record_adapter
@@ -128,6 +130,27 @@ def test_what_the_base_model_did_not_say_is_marked(researcher, alice):
     assert "rain on <ins>my</ins> roses" in text(researcher.get(address))
 
 
+def test_what_a_selector_chose_is_shown_with_the_scores_of_all(researcher, workspace):
+    trained(workspace)
+    address = researcher.post(PLAYGROUND, {**TWEET, "retriever": "rspg-pre"}).headers["Location"]
+    assert "Chosen:" not in text(researcher.get(address))
+    answer(asked_for()[1], "rain")
+    has_chosen(asked_for()[1])
+    page = text(researcher.get(address))
+    assert "Chosen: <strong>BM25</strong>" in page
+    assert 'No documents</th><td class="number">-0.250' in page
+    assert 'BM25 <span class="badge good">chosen</span></th><td class="number">1.500' in page
+
+
+def test_that_no_documents_were_chosen_is_said(researcher, workspace):
+    trained(workspace)
+    address = researcher.post(PLAYGROUND, {**TWEET, "retriever": "rspg-pre"}).headers["Location"]
+    answer(asked_for()[1], "rain")
+    has_chosen(asked_for()[1], "none")
+    page = text(researcher.get(address))
+    assert ("no documents is what was chosen" in page, "the profile is empty" in page) == (True, False)
+
+
 def test_texts_are_text(researcher, alice):
     address = researcher.post(PLAYGROUND, {**TWEET, "field-text": "<script>alert(1)</script>"}).headers["Location"]
     answer(asked_for()[0], "<script>alert(2)</script>")
@@ -180,6 +203,45 @@ def test_recency_over_documents_without_dates_is_refused_at_the_retriever(resear
     page = researcher.post(PLAYGROUND, {**TWEET, "user": "dave", "retriever": "recency"})
     assert (page.status_code, 'id="id_retriever_error"' in text(page)) == (400, True)
     assert asked_for() == []
+
+
+@pytest.mark.parametrize("retriever", ["ropg-kd", "ropg-rl", "rspg-pre", "rspg-post"])
+def test_a_retriever_that_was_not_trained_yet_is_refused_at_the_retriever(researcher, mallory, retriever):
+    trained(mallory.workspace, retriever)
+    page = researcher.post(PLAYGROUND, {**TWEET, "retriever": retriever})
+    assert (page.status_code, 'id="id_retriever_error"' in text(page)) == (409, True)
+    assert "POST /api/v1/model-trainings" in text(page)
+    assert asked_for() == []
+
+
+def options(page):
+    """By retriever, what the rest of its option's tag says, and its words."""
+    select = re.search(r'<select name="retriever".*?</select>', text(page), re.DOTALL)[0]
+    return {name: (more.strip(), words) for name, more, words in re.findall(r'value="(.*?)"(.*?)>(.*?)<', select)}
+
+
+def test_what_was_not_trained_for_the_task_and_base_model_says_so_in_the_choice(researcher, workspace, mallory):
+    trained(workspace)
+    trained(workspace, "ropg-kd", tasks=["LaMP-4"])
+    trained(mallory.workspace, "rspg-post")
+    found = options(researcher.get(f"{PLAYGROUND}?task=LaMP-7&base_model=some/t5"))
+    assert [name for name, (more, _) in found.items() if more == "disabled"] == ["ropg-kd", "ropg-rl", "rspg-post"]
+    assert "none trained for LaMP-7 and this base model" in found["ropg-kd"][1]
+
+
+def test_the_choice_follows_the_task_and_keeps_what_is_chosen(researcher, workspace):
+    trained(workspace)
+    fragment = f"{PLAYGROUND}fragments/retrievers/?base_model=some/t5&retriever=rspg-pre"
+    assert options(researcher.get(f"{fragment}&task=LaMP-7"))["rspg-pre"][0] == "selected"
+    more, words = options(researcher.get(f"{fragment}&task=LaMP-4"))["rspg-pre"]
+    assert (more, "none trained for LaMP-4" in words) == ("selected", True)
+
+
+@pytest.mark.parametrize("model", ["no/such", "some/t5@1", "%00", ""])
+def test_for_a_base_model_that_is_not_listed_nothing_is_trained(researcher, workspace, model):
+    trained(workspace)
+    found = options(researcher.get(f"{PLAYGROUND}?task=LaMP-7&base_model={model}&retriever=nonsense"))
+    assert (found["bm25"][0], found["rspg-pre"][0]) == ("", "disabled")
 
 
 def test_quotas_count_what_is_asked(researcher, workspace):

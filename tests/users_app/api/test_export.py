@@ -7,9 +7,12 @@ import zipfile
 import pytest
 
 from common.objects import get_store
+from eval_app.models import Prediction
 from tests import people
-from tests.eval_app.stored import start
+from tests.eval_app.stored import answered_run, start
 from tests.people import OF_ALICE, OF_BOB, TWEETS
+from tests.retrieval_app.trained import POOL, SCORES, has_chosen, trained
+from tests.training_app.generations import answered
 from tests.workers.asked import ask
 from training_app.models import Adapter
 from users_app.profiles import NewDocument, put_documents
@@ -73,6 +76,18 @@ def test_what_was_made_for_the_person_is_there(exported, busy, alice):
         assert archive.read(f"adapters/{adapter.pk}/{name}") == get_store().get_bytes(info.key, max_bytes=10**9)
     assert len(lines(archive, "experiments/questions.jsonl")) == 2
     assert len(lines(archive, "experiments/predictions.jsonl")) == 2 * 3
+
+
+def test_what_a_selector_chose_for_the_person_is_there(exported, dev, alice):
+    selector = trained(alice.workspace)
+    has_chosen(answered(alice, method="rag", retriever="rspg-pre"))
+    answered_run(dev, ["a", "b", "c"], method="rag:rspg-pre", selector=selector)
+    Prediction.objects.update(chosen_retriever="bm25", candidate_scores=SCORES)
+    archive = exported()
+    [generation] = lines(archive, "generations.jsonl")
+    predictions = lines(archive, "experiments/predictions.jsonl")
+    told = {"chosen_retriever": "bm25", "candidate_scores": SCORES, "candidates": POOL}
+    assert [{name: one[name] for name in told} for one in (generation, *predictions)] == [told] * 3
 
 
 def test_nobody_elses_words_are(exported, busy):

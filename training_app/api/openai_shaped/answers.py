@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from retrieval_app.chosen import Chosen
+from retrieval_app.retrievers import RSPG_POST
 from training_app.engine_version import ENGINE_VERSION
 from training_app.models import Generation
 
@@ -21,8 +23,8 @@ class Form:
     chunk_object: str
     chat: bool
 
-    def whole(self, generation: Generation) -> dict[str, Any]:
-        """The answer that is not streamed."""
+    def whole(self, generation: Generation, *, chosen: Chosen | None) -> dict[str, Any]:
+        """The answer that is not streamed; `chosen` is what a selector chose for it."""
         text = generation.output or ""
         content: dict[str, Any] = (
             {"message": {"role": "assistant", "content": text, "refusal": None}} if self.chat else {"text": text}
@@ -31,7 +33,7 @@ class Form:
             **self._head(generation, self.object),
             "choices": [_choice(content, finish_reason(generation))],
             "usage": usage(generation),
-            "lamppost": _how(generation),
+            "lamppost": _how(generation, chosen),
         }
 
     def opening(self, generation: Generation) -> Iterator[bytes]:
@@ -40,12 +42,12 @@ class Form:
             delta = {"delta": {"role": "assistant", "content": ""}}
             yield _event({**self._head(generation, self.chunk_object), "choices": [_choice(delta, None)]})
 
-    def closing(self, generation: Generation, *, with_usage: bool) -> Iterator[bytes]:
+    def closing(self, generation: Generation, *, chosen: Chosen | None, with_usage: bool) -> Iterator[bytes]:
         """The text, whole, and the end of the stream: beam search knows no word before it knows them all."""
         text = generation.output or ""
         content = {"delta": {"content": text}} if self.chat else {"text": text}
         head = self._head(generation, self.chunk_object)
-        chunk = {**head, "choices": [_choice(content, finish_reason(generation))], "lamppost": _how(generation)}
+        chunk = {**head, "choices": [_choice(content, finish_reason(generation))], "lamppost": _how(generation, chosen)}
         yield _event({**chunk, "usage": None} if with_usage else chunk)
         if with_usage:
             yield _event({**head, "choices": [], "usage": usage(generation)})
@@ -66,13 +68,17 @@ CHAT: Final = Form("chatcmpl", "chat.completion", "chat.completion.chunk", chat=
 
 
 def finish_reason(generation: Generation) -> str:
-    """ "length" where the answer has as many tokens as it was allowed, else "stop"."""
-    allowed = generation.parameters["max_output_tokens"]
+    """ "length" where the answer has as many tokens as it was allowed, else "stop".
+
+    Of RSPG-Post the tokens of all candidates are known together: "length" where each must have been cut.
+    """
+    generated = len(generation.candidate_scores or [0]) if generation.retriever == RSPG_POST else 1
+    allowed = generated * generation.parameters["max_output_tokens"]
     return "length" if (generation.output_tokens or 0) >= allowed else "stop"
 
 
 def usage(generation: Generation) -> dict[str, int]:
-    """Tokens of the whole prompt, the user's documents included, and of the answer."""
+    """Tokens of the whole prompt, the user's documents included, and of the answer; of RSPG-Post, of all candidates."""
     read, written = generation.input_tokens or 0, generation.output_tokens or 0
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
@@ -93,7 +99,7 @@ def _choice(content: dict[str, Any], reason: str | None) -> dict[str, Any]:
     return {"index": 0, **content, "logprobs": None, "finish_reason": reason}
 
 
-def _how(generation: Generation) -> dict[str, Any]:
+def _how(generation: Generation, chosen: Chosen | None) -> dict[str, Any]:
     """How the answer came about; what else is known of it `GET /api/v1/generations/{id}` says."""
     return {
         "generation_id": generation.pk,
@@ -101,6 +107,7 @@ def _how(generation: Generation) -> dict[str, Any]:
         "method": generation.family,
         "reason": generation.reason,
         "adapter_id": generation.adapter_id,
+        "selection": None if chosen is None else asdict(chosen),
     }
 
 

@@ -14,6 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from common.api.event_stream import EVENT_STREAMS, KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream
 from common.api.field_errors import field_errors
 from common.api.problems import FieldError, Problem, found_or_404, invalid_input, malformed_body
+from retrieval_app.chosen import Chosen
 from training_app import asking
 from training_app.api.openai_shaped import answers, bodies
 from training_app.api.openai_shaped.errors import RETRY_HEADER, error_of, exception_handler
@@ -22,7 +23,7 @@ from training_app.api.openai_shaped.parameters import without_foreign
 from training_app.api.questions import named_end_user
 from training_app.base_models import asked_base_model, base_models
 from training_app.default_task import only_task
-from training_app.generation_selectors import generation_by_id
+from training_app.generation_selectors import chosen_in, generation_by_id
 from training_app.models import BaseModel, Generation
 from training_app.waiting import wait_for, wait_paced
 from users_app.api.base import WorkspaceView
@@ -144,7 +145,8 @@ class _AnswerView(OpenAIView, ABC):
             with_usage = body.get("stream_options", {}).get("include_usage", False)
             return EventStream(self._events(generation, with_usage=with_usage), place=place)
         wait_for([generation.pk], seconds=_WAIT_SECONDS)
-        return Response(self.form.whole(self._answered(generation.pk)))
+        answered = self._answered(generation.pk)
+        return Response(self.form.whole(answered, chosen=self._chosen(answered)))
 
     def _read(self) -> dict[str, Any]:
         data = self.request.data
@@ -193,11 +195,12 @@ class _AnswerView(OpenAIView, ABC):
             yield KEEP_ALIVE
         try:
             answered = self._answered(generation.pk)
+            chosen = self._chosen(answered)
         except Problem as problem:
             # The status has gone out already.
             yield answers.error_event(error_of(problem, names=self.param_names))
             return
-        yield from self.form.closing(answered, with_usage=with_usage)
+        yield from self.form.closing(answered, chosen=chosen, with_usage=with_usage)
 
     def _answered(self, generation_id: int) -> Generation:
         """The generation once it is done. Raises `Problem` where it has failed, is gone, or takes too long."""
@@ -214,6 +217,10 @@ class _AnswerView(OpenAIView, ABC):
         if generation.state != Generation.State.DONE:
             raise Problem(500, generation.problem_slug, generation.problem_detail, headers={RETRY_HEADER: "false"})
         return generation
+
+    def _chosen(self, generation: Generation) -> Chosen | None:
+        """What a selector chose for the answer; None where its retriever is none that chooses."""
+        return chosen_in(workspace=self.workspace, generations=[generation]).get(generation.pk)
 
     def _generation(self, generation_id: int) -> Generation:
         return found_or_404(generation_by_id(workspace=self.workspace, generation_id=generation_id))
