@@ -1,4 +1,4 @@
-"""Selector trainings of two people's tweets, as small as they come."""
+"""Feedback of two people's tweets that stands, and selector trainings on it, as small as they come."""
 
 from typing import Any
 
