@@ -6,6 +6,7 @@ from eval_app.uploads import create_upload
 from jobs.services import JobSpec, cancel, enqueue
 from tests import people
 from tests.eval_app.stored import answered_run, ended
+from tests.eval_app.trained import a_trained_model, a_training
 from tests.lamp.own_tasks import REPLIES
 from tests.retrieval_app.trained import SCORES, has_chosen, trained
 from tests.training_app.adapters import facts, plan_of
@@ -34,6 +35,8 @@ def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit
     chooses = runs["rag:rspg-pre"] = answered_run(dev, answers, method="rag:rspg-pre", selector=selector)
     chooses.predictions.update(chosen_retriever="bm25", candidate_scores=SCORES)
     ended(dev, runs)
+    selector = a_trained_model(workspace, alice, erasures=1)
+    a_training(dev.dataset, state="done", trained_model=selector)
     create_upload(workspace=workspace, name=FILENAME, size=2)
     _an_import_with_a_problem(workspace)
     define_task(workspace=workspace, definition=REPLIES)
