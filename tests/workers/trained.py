@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,9 @@ def pool_of(*retrievers: str) -> list[dict[str, str]]:
     return [{"retriever": name} | (encoder if name == "contriever" else {}) for name in retrievers]
 
 
-def a_selector_folder(folder: Path, *, seed: int = 0, scale: float = 50.0, **notes: Any) -> Path:
+def a_selector_folder(
+    folder: Path, *, seed: int = 0, scale: float = 50.0, notes: Mapping[str, Any] | None = None
+) -> Path:
     """A folder of a selector that has learned nothing, whose scores are far enough apart to be told.
 
     With `scale` of the other sign it prefers what it else likes least.
@@ -39,7 +42,7 @@ def a_selector_folder(folder: Path, *, seed: int = 0, scale: float = 50.0, **not
         selector.model.classifier.weight.mul_(scale)
         selector.model.classifier.bias.mul_(scale)
     write_selector(folder, selector)
-    (folder / "selector.json").write_text(json.dumps({"reads": "pre", **notes}))
+    (folder / "selector.json").write_text(json.dumps({"reads": "pre", **(notes or {})}))
     return folder
 
 
