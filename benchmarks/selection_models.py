@@ -68,10 +68,17 @@ class Workload:
 
 
 def small_workload(questions: int) -> Workload:
-    """The repository's models; questions of all seven tasks in turn, each of another user, with BM25, recency,
-    Contriever and no documents. Indexes and documents' vectors are there before, as they are when serving.
-    """
+    """The repository's models on `small_questions`."""
     base = load_base_model(str(SMALL_T5))
+    selectors = {"pre": load_selector(SMALL_SELECTOR_PRE), "post": load_selector(SMALL_SELECTOR_POST)}
+    return Workload("small", base, selectors, small_questions(base, questions), 128)
+
+
+def small_questions(base: BaseModel, questions: int) -> list[Posed]:
+    """Questions of all seven tasks in turn, each of another user, with no documents, BM25, recency and Contriever.
+
+    Indexes and documents' vectors are there before, as they are when serving.
+    """
     encoder = load_encoder(str(SMALL_ENCODER))
     posed = []
     for at in range(questions):
@@ -79,17 +86,9 @@ def small_workload(questions: int) -> Workload:
         [person] = people(task.key, users=[at + 1], seed=5, strength=0.9, drift=0.2)
         asked = next(one for one in person.questions if one.split == "dev")
         written = person.documents[: asked.profile_size]
-        posed.append(
-            _posed(
-                task,
-                asked.input,
-                fields=[{**one.fields, "date": one.day.isoformat()} for one in written],
-                base=base,
-                embed=partial(encode, encoder),
-            )
-        )
-    selectors = {"pre": load_selector(SMALL_SELECTOR_PRE), "post": load_selector(SMALL_SELECTOR_POST)}
-    return Workload("small", base, selectors, posed, 128)
+        fields = [{**one.fields, "date": one.day.isoformat()} for one in written]
+        posed.append(_posed(task, asked.input, fields=fields, base=base, embed=partial(encode, encoder)))
+    return posed
 
 
 def larger_workload(questions: int) -> Workload:
