@@ -122,10 +122,10 @@ def _choosing(table: Table) -> Iterator[Supplement]:
 
 def _between_bounds(table: Table, pool: _Pool, columns: Sequence[Method]) -> Supplement:
     def leads(row: Row) -> tuple[str, str]:
-        [found, *_] = [row.cells[method.key].choosing for method in columns if _is_of(pool, method, row)]
-        if found is None or found.bounds is None:
-            return ABSENT, ABSENT
-        return f"{number(found.bounds.best_value)} {_member(found.bounds.best)}", number(found.bounds.oracle)
+        cells = [row.cells[method.key].choosing for method in columns if _is_of(pool, method, row)]
+        # One pool of one family has the same members' columns, so whichever was held against it knows its bounds.
+        found = next(one.bounds for one in cells if one is not None and one.bounds is not None)
+        return f"{number(found.best_value)} {_member(found.best)}", number(found.oracle)
 
     lines = [
         replace(line, leads=leads(line.row), cells={method.key: _gap(pool, method, line.row) for method in columns})
@@ -143,7 +143,7 @@ def _between_bounds(table: Table, pool: _Pool, columns: Sequence[Method]) -> Sup
             "best single one, two-sided, paired permutation over users, Holm-corrected over these. Macro F1, which no "
             "single answer has, is left out.",
             *([f"{ABSENT}: {NOTHING_TO_CHOOSE}."] if _nothing_to_choose(lines, columns) else []),
-            *(choosing_line(table, method) for method in columns),
+            *(line for method in columns if (line := choosing_line(table, method)) is not None),
         ],
     )
 
@@ -170,8 +170,11 @@ def _times_chosen(table: Table, pool: _Pool, columns: Sequence[Method]) -> Suppl
     )
 
 
-def choosing_line(table: Table, method: Method) -> str:
-    """In how many tasks a method that chooses beats the best single retriever, and the mean share of the gap."""
+def choosing_line(table: Table, method: Method) -> str | None:
+    """In how many tasks a method that chooses beats the best single retriever, and the mean share of the gap;
+
+    None where no task's first metric has bounds.
+    """
     found = [
         (row, choosing, choosing.bounds)
         for row in table.rows
@@ -179,6 +182,8 @@ def choosing_line(table: Table, method: Method) -> str:
         and (choosing := row.cells[method.key].choosing) is not None
         and choosing.bounds is not None
     ]
+    if not found:
+        return None
     gains = [
         (bounds.value - bounds.best_value) * (1 if row.metric.higher_is_better else -1) for row, _, bounds in found
     ]

@@ -69,6 +69,12 @@ class TestChoosing:
         for one in supplements_of(part_of_table(table, rows=table.rows, columns=[parse_method("rag:rspg-post")])):
             assert [method.key for method in one.columns] == ["rag:rspg-post"]
 
+    def test_where_no_tasks_first_metric_is_shown_nothing_is_counted(self):
+        table = a_choosing_table()
+        rows = [row for row in table.rows if row.metric.name == "RMSE"]
+        between, _ = supplements_of(part_of_table(table, rows=rows, columns=table.columns))
+        assert len(between.remarks) == 1
+
     def test_what_cannot_be_held_against_its_pool_is_named_with_the_reason(self):
         assert unbounded_line(a_choosing_table()) == (
             "Not held against what choosing can gain. RAG RSPG-Post in LaMP-2: a member of its pool answered other "
