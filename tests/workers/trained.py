@@ -1,5 +1,6 @@
 """Selectors and fine-tuned encoders as workers use them: tiny ones, whose files stand in the object store."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def a_selector_folder(
 
 def recorded(folder: Path, *, workspace: Workspace, kind: str, **fields: Any) -> TrainedModel:
     """Store a folder and record it as a trained model of the small base model."""
-    identity = fields.pop("identity", folder_revision(folder))
+    identity = fields.pop("identity", hashlib.sha256(f"{kind} {folder_revision(folder)}".encode()).hexdigest())
     stored = store_trained_model(folder, identity=identity)
     base = small_t5()
     with transaction.atomic():
