@@ -60,7 +60,7 @@ def small_workload(users: int) -> Workload:
 def flan_t5_small_workload(users: int) -> Workload:
     """Random weights in flan-t5-small's shape, random adapters that change every answer, and made-up prompts."""
     shape = PUBLISHED["google/flan-t5-small"]
-    base = wrap(random_t5(shape), _tokenizer(shape.vocab_size), name="random", revision="0")
+    base = wrap(random_t5(shape), word_tokenizer(shape.vocab_size), name="random", revision="0")
     draw = random.Random(0)
     rows = [
         GenerationRow(
@@ -81,7 +81,7 @@ def _random_adapter(base: BaseModel, seed: int) -> AdapterWeights:
     return adapter_weights(tensors, rank=LITTLE.rank, alpha=LITTLE.alpha)
 
 
-def _tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+def word_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     """One token a word "w0", "w1" …, and an end token after a text."""
     words = {word: place for place, word in enumerate(["<pad>", "</s>", "<unk>"])}
     words |= {f"w{number}": number + 3 for number in range(vocabulary - 3)}

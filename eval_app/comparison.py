@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eval_app.improvement import SAME, relative_gain, require_same_questions, user_improvements, win_tie_loss
-from eval_app.scoring import F1, RunScores
+from eval_app.scoring import F1, Floats, RunScores
 from eval_app.significance import DRAWS, macro_f1_swap_p, sign_flip_p
 
 
@@ -73,5 +73,9 @@ def paired_p(baseline: RunScores, other: RunScores, metric: str, *, seed: int = 
     require_same_questions(baseline, other)
     if metric == F1:
         return macro_f1_swap_p(baseline.label_counts, other.label_counts, seed=seed, draws=draws)
-    differences = other.user_means(metric) - baseline.user_means(metric)
+    return differences_p(other.user_means(metric) - baseline.user_means(metric), seed=seed, draws=draws)
+
+
+def differences_p(differences: Floats, *, seed: int = 0, draws: int = DRAWS) -> float:
+    """The two-sided p-value of users' differences, one a user; what the order of a sum changes is no difference."""
     return sign_flip_p(np.where(np.abs(differences) <= SAME, 0.0, differences), seed=seed, draws=draws)

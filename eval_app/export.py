@@ -25,12 +25,13 @@ from eval_app.layout import (
     reference_average_line,
     reference_title,
     stars,
+    unbounded_line,
     value_text,
 )
 from eval_app.methods import NONE
 from eval_app.published import COLUMNS, TABLE_1
 from eval_app.supplements import Supplement, supplements_of
-from eval_app.table import Cell, Control, Row, Share, Table, table_as_json
+from eval_app.table import Cell, Choosing, Control, Row, Share, Table, table_as_json
 
 CSV_COLUMNS = (
     "task",
@@ -67,6 +68,21 @@ CONTROL_COLUMNS = (
     "swapped_remark",
 )
 """What stands in a CSV besides where some cell has a control."""
+
+CHOOSING_COLUMNS = (
+    "chosen",
+    "best_single",
+    "best_single_value",
+    "pool_oracle",
+    "share_of_gap",
+    "choosing_p_value",
+    "choosing_p_holm",
+    "choosing_remark",
+)
+"""What stands in a CSV besides where some method chooses among retrievers; `chosen` is "bm25 12; recency 30"."""
+
+BEST_COLUMNS = ("best_retriever",)
+"""What stands in a CSV besides where some method took the best retriever."""
 
 SPREAD_COLUMNS = ("seeds", "seeds_mean", "seeds_deviation", "seeds_gain", "seeds_relative_gain")
 """What stands in a CSV besides where other seeds were averaged."""
@@ -137,6 +153,8 @@ def to_markdown(table: Table) -> str:
         lines += ["", _markdown(average)]
     if chosen := chosen_line(table):
         lines += ["", _markdown(chosen)]
+    if unbounded := unbounded_line(table):
+        lines += ["", _markdown(unbounded)]
     lines += [f"{'' if at else chr(10)}{at + 1}. {_markdown(text)}" for at, text in enumerate(notes.texts)]
     for one in supplements_of(table):
         lines += ["", *_markdown_supplement(one)]
@@ -167,6 +185,7 @@ def to_latex(table: Table) -> str:
     average = average_line(table)
     if average:
         remarks.append(_latex(average))
+    remarks += [_latex(line) for line in (chosen_line(table), unbounded_line(table)) if line]
     remarks += [rf"$^{{{at + 1}}}$ {_latex(text)}" for at, text in enumerate(notes.texts)]
     text = _latex_table(heads, body, columns="llr" + "r" * len(table.columns), remarks=remarks)
     text += "".join("\n" + _latex_supplement(one) for one in supplements_of(table))
@@ -175,9 +194,12 @@ def to_latex(table: Table) -> str:
 
 def _csv_columns(table: Table) -> tuple[str, ...]:
     with_shares = any(row.oracle is not None for row in table.rows)
-    with_controls = any(cell.control is not None for row in table.rows for cell in row.cells.values())
-    with_spreads = any(cell.spread is not None for row in table.rows for cell in row.cells.values())
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    with_controls = any(cell.control is not None for cell in cells)
+    with_spreads = any(cell.spread is not None for cell in cells)
     more = (SHARE_COLUMNS if with_shares else ()) + (CONTROL_COLUMNS if with_controls else ())
+    more += CHOOSING_COLUMNS if any(cell.choosing is not None for cell in cells) else ()
+    more += BEST_COLUMNS if any(cell.retriever is not None for cell in cells) else ()
     more += SPREAD_COLUMNS if with_spreads else ()
     return CSV_COLUMNS + more + (() if table.baseline == NONE else BASELINE_COLUMNS)
 
@@ -204,6 +226,8 @@ def _csv_line(row: Row, key: str, title: str, cell: Cell) -> dict[str, object]:
         "swapped_p_holm": control.p_holm,
         "swapped_share_of_possible": control_share.value,
         "swapped_remark": control.reason,
+        **_csv_choosing(cell.choosing),
+        "best_retriever": cell.retriever,
         "seeds": spread.seeds if spread else None,
         "seeds_mean": spread.mean if spread else None,
         "seeds_deviation": spread.deviation if spread else None,
@@ -211,6 +235,22 @@ def _csv_line(row: Row, key: str, title: str, cell: Cell) -> dict[str, object]:
         "seeds_relative_gain": spread.relative_gain if spread else None,
     }
     return known | {column: getattr(cell, column) for column in CSV_COLUMNS if column not in known}
+
+
+def _csv_choosing(choosing: Choosing | None) -> dict[str, object]:
+    if choosing is None:
+        return dict.fromkeys(CHOOSING_COLUMNS)
+    found = choosing.bounds
+    return {
+        "chosen": "; ".join(f"{name} {count}" for name, count in choosing.chosen.items()),
+        "best_single": found.best if found else None,
+        "best_single_value": found.best_value if found else None,
+        "pool_oracle": found.oracle if found else None,
+        "share_of_gap": found.share if found else None,
+        "choosing_p_value": found.p_value if found else None,
+        "choosing_p_holm": choosing.p_holm,
+        "choosing_remark": choosing.reason,
+    }
 
 
 def _csv_value(value: object) -> str:

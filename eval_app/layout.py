@@ -134,6 +134,19 @@ def chosen_line(table: Table) -> str | None:
     return "The best retriever. " + "; ".join(parts) + "." if parts else None
 
 
+def unbounded_line(table: Table) -> str | None:
+    """Which methods that choose among retrievers cannot be held against their pool, and why; None where all can."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in table.rows:
+        for method in table.columns:
+            choosing = row.cells[method.key].choosing
+            if choosing is None or choosing.bounds is not None or row.metric != row.task.primary_metric:
+                continue
+            found.setdefault((method.title, choosing.reason or ""), []).append(row.task.key)
+    parts = [f"{title} in {', '.join(tasks)}: {reason}" for (title, reason), tasks in found.items()]
+    return "Not held against what choosing can gain. " + "; ".join(parts) + "." if parts else None
+
+
 def reference_title() -> str:
     """The head of the published table: it must never be taken for one's own results."""
     return SOURCE

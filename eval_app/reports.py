@@ -18,6 +18,8 @@ from eval_app.methods import BEST, NONE, Method, parse_method
 from eval_app.models import DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run, UserImprovement
 from eval_app.regression import mean_profile_size
 from eval_app.scoring import RunScores, Sample, ScoredSample, score_sample
+from eval_app.selection_bounds import Bounds, SampleValues
+from eval_app.selections import bounds_of, selections_of
 from eval_app.table import Measured, NotRun, Outcome, Table, build_table, measure
 from lamp.catalogue import Task, get_task
 from training_app.models import Adapter
@@ -148,7 +150,9 @@ def build_report(*, experiment: Experiment) -> dict[str, Any]:
 
     A control is measured against its own column instead, and keeps no improvements: it is nobody's personalization.
     """
-    columns = experiment.columns.select_related("run__split", "run__workspace").order_by("task", "id")
+    columns = experiment.columns.select_related(
+        "run__split", "run__workspace", "run__selector", "run__encoder"
+    ).order_by("task", "id")
     by_task: dict[str, list[ExperimentRun]] = defaultdict(list)
     for column in columns:
         by_task[column.task].append(column)
@@ -178,6 +182,9 @@ def _measured_task(columns: Sequence[ExperimentRun], *, seed: int) -> dict[str, 
     oracle = lru_cache(_Oracle)
     # One run may stand in several columns, as rag:bm25 and rag:best; it is measured once.
     kept: dict[tuple[Run, Run | None], dict[str, Any]] = {}
+    selections = selections_of(runs)
+    wanted = {run for selection in selections.values() for run in selection.runs}
+    values: dict[Run, SampleValues] = {}
     measured: dict[str, Any] = {}
     for column in columns:
         run = runs.get(column.method)
@@ -196,7 +203,11 @@ def _measured_task(columns: Sequence[ExperimentRun], *, seed: int) -> dict[str, 
             if method.control is None and against is not None and found.comparison is not None:
                 record_improvements(run=run, baseline=against, scores=scores(run), baseline_scores=scores(against))
             kept[run, against] = found.as_dict()
+        if run in wanted and run not in values:
+            values[run] = SampleValues.of(scores(run))
         measured[column.method] = {"measured": kept[run, against], "run": run.pk, "retriever": run.retriever}
+    for key, selection in selections.items():
+        measured[key]["bounds"] = bounds_of(selection, values, seed=seed).as_dict()
     return measured
 
 
@@ -264,6 +275,8 @@ def experiment_table(
             method = parse_method(key)
             chosen = cell["retriever"] if method.retriever == BEST else None
             found = replace(Measured.from_dict(cell["measured"]), retriever=chosen, erased=erased.get(cell["run"], 0))
+            if "bounds" in cell:
+                found = replace(found, bounds=Bounds.from_dict(cell["bounds"]))
             if comparisons is not None and method.control is None:
                 found = replace(found, comparison=comparisons.get(task, {}).get(key))
             outcomes[task, key] = found

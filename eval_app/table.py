@@ -17,6 +17,7 @@ from eval_app.methods import NONE, SWAPPED, Family, Method
 from eval_app.published import COLUMNS, SOURCE, TABLE_1
 from eval_app.relative import PERSONALIZED, AverageGain, ValueRow, average_relative_improvement
 from eval_app.scoring import RunScores
+from eval_app.selection_bounds import Bounds, MetricBounds
 from eval_app.significance import DRAWS, holm
 from lamp.tasks import Metric, Task
 
@@ -41,6 +42,8 @@ class Measured:
     oracle: Mapping[str, float] | None = None
     erased: int = 0
     """How many users were erased of those whom it is about; the values are of them too."""
+    bounds: Bounds | None = None
+    """Where it chose among retrievers, what choosing could have gained; it is kept beside the rest, not in it."""
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in self.values.values()):
@@ -98,6 +101,7 @@ NOT_ASKED_FOR = NotRun("not run")
 OTHER_QUESTIONS = "answered other questions than its own column"
 
 
+NO_BEST_OF_A_QUESTION = "no single answer has a macro F1"
 NO_GAIN = "the oracle is no better than no personalization, so nothing is to be gained"
 NO_BASELINE = "no personalization was not run on these questions"
 
@@ -130,6 +134,20 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Choosing:
+    """What a method that chooses among retrievers got in a metric of what choosing can gain.
+
+    `chosen` is how often it took each member of its pool, in the pool's order; `bounds` is None where there are none
+    (`reason` says why). `p_holm` is the test against the best single member, corrected over all of the table.
+    """
+
+    chosen: Mapping[str, int]
+    bounds: MetricBounds | None
+    p_holm: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """A cell over `seeds` experiments that differ in their seed alone: mean, sample standard deviation, mean gains.
 
@@ -152,9 +170,10 @@ class Cell:
     `value` is None where it did not run (`reason` says why). `note` says why a value cannot be compared with the row's
     others. `p_value`, `delta`, `relative_gain` are against the baseline; wins, ties and losses stand in the row of the
     task's primary metric. `retriever` is what the method's `best` was. `share` is known where the row has an oracle,
-    `control` where controls were asked for, `erased` where users were erased of those whom the value is about, `spread`
-    where other seeds were averaged with this one, `unaveraged` says why a cell of such a table was not: it has no part
-    in comparisons then. `question_set` is `RunScores.question_set`.
+    `control` where controls were asked for, `choosing` where the method chooses among retrievers, `erased` where users
+    were erased of those whom the value is about, `spread` where other seeds were averaged with this one, `unaveraged`
+    says why a cell of such a table was not: it has no part in comparisons then. `question_set` is
+    `RunScores.question_set`.
     """
 
     value: float | None
@@ -174,6 +193,7 @@ class Cell:
     note: str | None = None
     share: Share | None = None
     control: Control | None = None
+    choosing: Choosing | None = None
     erased: int | None = None
     spread: Spread | None = None
     unaveraged: str | None = None
@@ -220,7 +240,8 @@ def build_table(
 ) -> Table:
     """Lay out the outcomes, found by (task key, method key); those of controls stand in their own columns' cells.
 
-    What is missing has not run. Holm's correction is over the whole table, and over all controls apart.
+    What is missing has not run. Holm's correction is over the whole table, over all controls apart, and over all tests
+    of choosing against the best single retriever apart.
     """
     rows = [row for task in tasks for row in _task_rows(task, columns, outcomes, baseline)]
     rows = _corrected(rows, columns)
@@ -337,6 +358,14 @@ def _share(outcome: Measured, metric: Metric, none: Measured | None) -> Share | 
     return Share(reached / possible) if possible > SAME else Share(None, NO_GAIN)
 
 
+def _choosing(bounds: Bounds | None, metric: Metric) -> Choosing | None:
+    if bounds is None:
+        return None
+    found = bounds.metrics.get(metric.name)
+    reason = bounds.reason if bounds.reason is not None or found is not None else NO_BEST_OF_A_QUESTION
+    return Choosing(chosen=bounds.chosen, bounds=found, reason=reason)
+
+
 def _cell(
     outcome: Outcome,
     metric: Metric,
@@ -358,6 +387,7 @@ def _cell(
         share=_share(outcome, metric, none),
         erased=outcome.erased or None,
         question_set=outcome.question_set,
+        choosing=_choosing(outcome.bounds, metric),
     )
     if lead is not None and outcome.question_set != lead.question_set:
         if outcome.n != lead.n:
@@ -394,12 +424,22 @@ def _corrected(rows: Sequence[Row], columns: Sequence[Method]) -> list[Row]:
     cells = [row.cells[method.key] for row in rows for method in columns]
     p_values = iter(holm([cell.p_value for cell in cells]))
     of_controls = iter(holm([cell.control.p_value if cell.control else None for cell in cells]))
+    of_choosing = iter(holm([_p_of_choosing(cell) for cell in cells]))
 
     def corrected(cell: Cell) -> Cell:
-        p_holm, control = next(p_values), next(of_controls)
-        return replace(cell, p_holm=p_holm, control=replace(cell.control, p_holm=control) if cell.control else None)
+        p_holm, control, choosing = next(p_values), next(of_controls), next(of_choosing)
+        return replace(
+            cell,
+            p_holm=p_holm,
+            control=replace(cell.control, p_holm=control) if cell.control else None,
+            choosing=replace(cell.choosing, p_holm=choosing) if cell.choosing else None,
+        )
 
     return [replace(row, cells={method.key: corrected(row.cells[method.key]) for method in columns}) for row in rows]
+
+
+def _p_of_choosing(cell: Cell) -> float | None:
+    return cell.choosing.bounds.p_value if cell.choosing is not None and cell.choosing.bounds is not None else None
 
 
 def _value_row(row: Row, columns: Sequence[Method]) -> ValueRow:
@@ -424,15 +464,31 @@ def _row_as_json(row: Row) -> dict[str, Any]:
 
 def _cell_as_json(cell: Cell) -> dict[str, Any]:
     control = {} if cell.control is None else {"control": _control_as_json(cell.control)}
+    choosing = {} if cell.choosing is None else {"choosing": _choosing_as_json(cell.choosing)}
     if cell.value is None:
         return {"value": None, "n": 0, "reason": cell.reason, **control}
-    known = _known(replace(cell, share=None, control=None, question_set=None))
+    known = _known(replace(cell, share=None, control=None, choosing=None, question_set=None))
     if cell.interval is not None:
         known["interval"] = list(cell.interval)
     if cell.delta is not None:
         # Defined only where the baseline is not zero; the reader is told that it is not.
         known.setdefault("relative_gain", None)
-    return {**known, **_share_as_json(cell.share), **control}
+    return {**known, **_share_as_json(cell.share), **control, **choosing}
+
+
+def _choosing_as_json(choosing: Choosing) -> dict[str, Any]:
+    told = {"chosen": dict(choosing.chosen)}
+    if choosing.bounds is None:
+        return {**told, "reason": choosing.reason}
+    found = choosing.bounds
+    return {
+        **told,
+        "best_single": {"retriever": found.best, "value": found.best_value},
+        "oracle": found.oracle,
+        "share_of_gap": found.share,
+        "p_value": found.p_value,
+        "p_holm": choosing.p_holm,
+    }
 
 
 def _control_as_json(control: Control) -> dict[str, Any]:

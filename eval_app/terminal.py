@@ -25,6 +25,7 @@ from eval_app.layout import (
     reference_average_line,
     reference_title,
     stars,
+    unbounded_line,
 )
 from eval_app.methods import Method
 from eval_app.published import COLUMNS, TABLE_1
@@ -69,6 +70,8 @@ def print_table(table: Table, console: Console) -> None:
         say("\n" + average)
     if chosen := chosen_line(table):
         say("\n" + chosen)
+    if unbounded := unbounded_line(table):
+        say("\n" + unbounded)
     if any(cell.wins is not None for row in table.rows for cell in row.cells.values()):
         say(f"\nUsers better / same / worse than {table.baseline.title}, by each task's first metric:", "bold")
         others = [method for method in table.columns if method != table.baseline]

@@ -17,7 +17,15 @@ from eval_app.baselines import (
     stored_comparisons,
 )
 from eval_app.export import to_csv, to_json, to_latex
-from eval_app.layout import average_line, chosen_line, figure_1_line, legend, reference_average_line, reference_title
+from eval_app.layout import (
+    average_line,
+    chosen_line,
+    figure_1_line,
+    legend,
+    reference_average_line,
+    reference_title,
+    unbounded_line,
+)
 from eval_app.methods import NONE, MethodError, parse_method
 from eval_app.models import Experiment
 from eval_app.supplements import supplements_of
@@ -137,7 +145,13 @@ def as_download(content: str | bytes, *, media_type: str, name: str) -> HttpResp
 
 def _table_context(read: ReadTable, *, choices: TableChoices, experiment: Experiment) -> dict[str, Any]:
     table, whole = read.shown, read.whole
-    lines = (legend(table), average_line(table), chosen_line(table), figure_1_line(table))
+    lines = (
+        legend(table),
+        average_line(table),
+        chosen_line(table),
+        unbounded_line(table),
+        figure_1_line(table),
+    )
     return {
         "choices": choices,
         "table": table,

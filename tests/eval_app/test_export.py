@@ -3,14 +3,25 @@ import io
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eval_app.export import CONTROL_COLUMNS, CSV_COLUMNS, SHARE_COLUMNS, to_csv, to_json, to_latex, to_markdown
+from eval_app.export import (
+    CHOOSING_COLUMNS,
+    CONTROL_COLUMNS,
+    CSV_COLUMNS,
+    SHARE_COLUMNS,
+    to_csv,
+    to_json,
+    to_latex,
+    to_markdown,
+)
 from eval_app.methods import parse_methods
 from eval_app.table import NotRun, build_table, measure, table_as_json
 from lamp.catalogue import get_task
+from tests.eval_app.choosing import a_choosing_table
 from tests.eval_app.runs import answers
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -139,10 +150,55 @@ def test_csv_has_columns_for_controls_and_shares_only_where_there_are_any():
     assert (rating["oracle"], rating["share_of_possible"], rating["swapped_p_value"]) == ("", "", "1.0")
 
 
+@pytest.mark.parametrize("form", [to_markdown, to_latex])
+def test_choosing_is_two_tables_of_its_own(form):
+    text, plain = form(a_choosing_table()), form(a_table())
+    assert "Choosing the retriever: value, and share of what choosing can gain" in text
+    assert "0.500, 0.67, p 1.000" in text
+    assert "How often each was chosen: No documents / BM25" in text
+    assert "Not held against what choosing can gain. RAG RSPG-Post in LaMP-2" in text
+    assert "Choosing" not in plain
+
+
+def test_csv_has_columns_for_choosing_only_where_there_is_any():
+    lines = list(csv.DictReader(io.StringIO(to_csv(a_choosing_table()))))
+    assert tuple(lines[0]) == CSV_COLUMNS + CHOOSING_COLUMNS
+    found = {(line["task"], line["metric"], line["method"]): line for line in lines}
+    post = found["LaMP-3", "MAE", "rag:rspg-post"]
+    assert [post[column] for column in CHOOSING_COLUMNS] == [
+        "none 2; bm25 2",
+        "bm25",
+        "1.0",
+        "0.25",
+        repr(2 / 3),
+        "1.0",
+        "1.0",
+        "",
+    ]
+    assert found["LaMP-2", "f1", "rag:rspg-pre"]["choosing_remark"] == "no single answer has a macro F1"
+    assert found["LaMP-3", "MAE", "rag:bm25"]["chosen"] == ""
+
+
+def test_every_form_names_the_retriever_that_was_best():
+    table = a_table()
+    best = parse_methods("rag:best")[0]
+    rows = [
+        replace(row, cells={**row.cells, best.key: replace(row.cells["rag:bm25"], retriever="recency")})
+        for row in table.rows
+    ]
+    told = replace(table, columns=[*table.columns, best], rows=rows)
+    for form in (to_markdown, to_latex):
+        assert "The best retriever. RAG best: LaMP-1 Recency, LaMP-3 Recency." in form(told)
+    lines = csv.DictReader(io.StringIO(to_csv(told)))
+    assert {line["best_retriever"] for line in lines if line["method"] == "rag:best"} == {"recency"}
+    assert "best_retriever" not in to_csv(table)
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 @pytest.mark.long
 def test_latex_compiles(tmp_path):
     body = to_latex(a_table(reference=True, reason=NASTY)) + to_latex(a_controlled_table())
+    body += to_latex(a_choosing_table())
     head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}\\begin{document}\n"
     (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
     subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)

@@ -5,6 +5,8 @@ from eval_app.reports import NO_GOLDS, build_report, experiment_table, run_score
 from eval_app.table import table_as_json
 from lamp.catalogue import get_task
 from lamp.metrics import evaluate, sample_scores
+from retrieval_app.services import ensure_encoder
+from tests.eval_app.choosing import a_choosing_run, a_selector
 from tests.eval_app.stored import answered_run, conclude, ended
 from tests.people import Asked, questions_of, split_of, tweets_of
 
@@ -286,3 +288,120 @@ class TestShareOfThePossible:
         assert not truth_has_come(experiment=experiment)
         experiment.report = {**experiment.report, "truth": []}
         assert truth_has_come(experiment=experiment)
+
+
+class TestChoosing:
+    """Alice, Bob, Alice are asked; rouge-1 of POOR and BETTER differ in the first and the last question."""
+
+    MIXED = [BETTER[0], POOR[1], POOR[2]]
+
+    def columns(self, dev, **more):
+        return {
+            "none": answered_run(dev, POOR),
+            "rag:bm25": answered_run(dev, BETTER, method="rag:bm25"),
+            "rag:rspg-pre": a_choosing_run(dev, self.MIXED, ["bm25", "none", "none"]),
+            **more,
+        }
+
+    def test_a_run_that_chooses_is_held_between_the_best_single_retriever_and_the_pools_oracle(self, dev):
+        columns = self.columns(dev)
+        found = rows(ended(dev, columns))["rouge-1"]["cells"]["rag:rspg-pre"]["choosing"]
+        best, own = columns["rag:bm25"].metrics["rouge-1"], columns["rag:rspg-pre"].metrics["rouge-1"]
+        assert own < best
+        assert found == {
+            "chosen": {"none": 2, "bm25": 1},
+            "best_single": {"retriever": "bm25", "value": pytest.approx(best)},
+            # No answer of none is better than BM25's, so there is nothing to gain.
+            "oracle": pytest.approx(best),
+            "share_of_gap": None,
+            "p_value": 1.0,
+            "p_holm": 1.0,
+        }
+
+    def test_where_each_member_is_best_somewhere_there_is_a_gap_and_a_share_of_it(self, dev):
+        # BM25 is right in the first question alone, none in the others, who chooses in all.
+        none, bm25 = ["", GOLDS[1], GOLDS[2]], [GOLDS[0], "", ""]
+        runs = {
+            "none": answered_run(dev, none),
+            "rag:bm25": answered_run(dev, bm25, method="rag:bm25"),
+            "rag:rspg-post": a_choosing_run(
+                dev,
+                [GOLDS[0], GOLDS[1], ""],
+                ["bm25", "none", "bm25"],
+                method="rag:rspg-post",
+                selector=a_selector(kind="rspg-post"),
+            ),
+        }
+        found = rows(ended(dev, runs))["rouge-L"]["cells"]["rag:rspg-post"]["choosing"]
+        assert found["best_single"] == {"retriever": "none", "value": pytest.approx(2 / 3)}
+        assert (found["oracle"], found["share_of_gap"]) == (1.0, 0.0)
+
+    def test_other_columns_have_no_such_thing(self, dev):
+        cells = rows(ended(dev, self.columns(dev)))["rouge-1"]["cells"]
+        assert [key for key, cell in cells.items() if "choosing" in cell] == ["rag:rspg-pre"]
+
+    def test_where_a_member_of_the_pool_is_no_column_it_is_said_which(self, dev):
+        columns = self.columns(dev)
+        del columns["none"]
+        found = rows(ended(dev, columns))["rouge-1"]["cells"]["rag:rspg-pre"]["choosing"]
+        assert found == {
+            "chosen": {"none": 2, "bm25": 1},
+            "reason": "its pool holds none, of which there is no such result here",
+        }
+
+    def test_with_an_adapter_the_pool_is_columns_of_that_adapter(self, dev):
+        with_adapter = a_choosing_run(dev, self.MIXED, ["bm25", "none", "none"], method="peft-rag:rspg-pre:8")
+        absent = ended(dev, self.columns(dev) | {"peft-rag:rspg-pre:8": with_adapter})
+        reason = rows(absent)["rouge-1"]["cells"]["peft-rag:rspg-pre:8"]["choosing"]["reason"]
+        assert reason == "its pool holds peft:8, peft-rag:bm25:8, of which there is no such result here"
+        there = {
+            "peft:8": answered_run(dev, POOR, method="peft:8"),
+            "peft-rag:bm25:8": answered_run(dev, BETTER, method="peft-rag:bm25:8"),
+            "peft-rag:rspg-pre:8": with_adapter,
+        }
+        found = rows(ended(dev, there, name="second"))["rouge-1"]["cells"]["peft-rag:rspg-pre:8"]["choosing"]
+        assert found["best_single"]["retriever"] == "bm25"
+
+    def test_a_dense_member_is_a_column_of_the_same_encoder(self, dev):
+        old, new = (ensure_encoder(name="small", revision=one, dimension=2) for one in ("1", "2"))
+        dense = {"retriever": "contriever", "encoder": "small", "encoder_revision": "1"}
+        selector = a_selector([{"retriever": "none"}, dense])
+        fixed = {
+            "none": answered_run(dev, POOR),
+            "rag:rspg-pre": a_choosing_run(dev, POOR, ["none"] * 3, selector=selector),
+        }
+        for encoder, outputs, is_held in [(old, BETTER, True), (new, POOR, False)]:
+            run = answered_run(dev, outputs, method="rag:contriever", encoder=encoder)
+            cells = rows(ended(dev, fixed | {"rag:contriever": run}, name=encoder.revision))["rouge-1"]["cells"]
+            assert ("best_single" in cells["rag:rspg-pre"]["choosing"]) == is_held
+
+    def test_a_member_that_answered_fewer_questions_leaves_no_bounds(self, dev, bob):
+        columns = self.columns(dev)
+        columns["none"].predictions.filter(end_user=bob).delete()
+        found = rows(ended(dev, columns))["rouge-1"]["cells"]["rag:rspg-pre"]["choosing"]
+        assert found["reason"] == "a member of its pool answered other questions"
+
+    def test_what_the_best_retriever_was_is_held_between_bounds_under_its_own_name(self, dev):
+        columns = self.columns(dev)
+        cells = rows(ended(dev, columns | {"rag:best": columns["rag:rspg-pre"]}))["rouge-1"]["cells"]
+        assert cells["rag:best"]["retriever"] == "rspg-pre"
+        assert "choosing" not in cells["rag:best"]
+
+    def test_a_report_of_before_there_were_bounds_is_shown_without(self, dev):
+        experiment = ended(dev, self.columns(dev))
+        [cells] = experiment.report["measured"].values()
+        del cells["rag:rspg-pre"]["bounds"]
+        for cell in cells.values():
+            del cell["measured"]["bounds"]
+        experiment.save()
+        experiment.refresh_from_db()
+        assert "choosing" not in rows(experiment)["rouge-1"]["cells"]["rag:rspg-pre"]
+
+    def test_bounds_survive_their_way_through_the_database(self, dev):
+        experiment = ended(dev, self.columns(dev))
+        before = rows(experiment)
+        experiment.refresh_from_db()
+        after = rows(experiment)
+        assert after == before
+        chosen = [list(one["rouge-1"]["cells"]["rag:rspg-pre"]["choosing"]["chosen"]) for one in (before, after)]
+        assert chosen == [["none", "bm25"]] * 2

@@ -7,8 +7,10 @@ import pytest
 from eval_app.layout import chosen_line
 from eval_app.methods import NONE, Family, parse_method, parse_methods
 from eval_app.published import SOURCE
+from eval_app.significance import holm
 from eval_app.table import Measured, NotRun, build_table, measure, table_as_json
 from lamp.catalogue import get_task
+from tests.eval_app.choosing import a_choosing_table
 from tests.eval_app.runs import answers
 
 RATING, TAGS, CITATION = get_task("LaMP-3"), get_task("LaMP-2"), get_task("LaMP-1")
@@ -377,3 +379,36 @@ def test_the_share_of_the_possible_is_over_no_personalization_whatever_the_basel
     mae = table.rows[0]
     assert [mae.cells[key].share.value for key in ("none", "rag:bm25")] == [0.0, 0.5]
     assert (mae.cells["none"].delta, mae.cells["none"].relative_gain) == (0.5, -1.0)
+
+
+class TestChoosing:
+    def cells(self, task, metric):
+        [row] = [row for row in a_choosing_table().rows if (row.task.key, row.metric.name) == (task, metric)]
+        return row.cells
+
+    def test_the_tests_against_the_best_single_retriever_are_corrected_among_themselves(self):
+        table = a_choosing_table()
+        cells = [cell for row in table.rows for cell in row.cells.values() if cell.choosing and cell.choosing.bounds]
+        raw = [cell.choosing.bounds.p_value for cell in cells]
+        assert [cell.choosing.p_holm for cell in cells] == holm(raw)
+        assert len(raw) == 5
+
+    def test_macro_f1_says_why_it_has_no_bounds(self):
+        choosing = self.cells("LaMP-2", "f1")["rag:rspg-pre"].choosing
+        assert (choosing.bounds, choosing.p_holm, choosing.reason) == (None, None, "no single answer has a macro F1")
+
+    def test_what_was_not_held_against_its_pool_says_so_in_every_metric(self):
+        for metric in ("accuracy", "f1"):
+            choosing = self.cells("LaMP-2", metric)["rag:rspg-post"].choosing
+            assert choosing.reason == "a member of its pool answered other questions"
+
+    def test_its_json_has_the_bounds_the_share_and_the_choices(self):
+        rows = {(row["task"], row["metric"]): row for row in table_as_json(a_choosing_table())["rows"]}
+        assert rows["LaMP-3", "MAE"]["cells"]["rag:rspg-post"]["choosing"] == {
+            "chosen": {"none": 2, "bm25": 2},
+            "best_single": {"retriever": "bm25", "value": 1.0},
+            "oracle": 0.25,
+            "share_of_gap": pytest.approx(2 / 3),
+            "p_value": 1.0,
+            "p_holm": 1.0,
+        }

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -7,6 +8,7 @@ from eval_app.methods import parse_methods
 from eval_app.table import build_table, measure
 from eval_app.terminal import print_table
 from lamp.catalogue import get_task
+from tests.eval_app.choosing import a_choosing_table
 from tests.eval_app.runs import answers
 from tests.eval_app.test_export import a_controlled_table, a_table
 
@@ -101,3 +103,27 @@ def test_seven_tasks_and_six_columns_with_controls_fit_160_characters_in_one_blo
 
 def test_a_terminal_without_unicode_gets_plain_supplements():
     assert "?" not in printed(a_controlled_table(), encoding="ascii")
+
+
+def test_what_choosing_gained_stands_between_its_bounds():
+    text = printed(a_choosing_table(), width=100)
+    below = text[text.index("Choosing the retriever") :]
+    assert "1.000 BM25           0.250   1.000, 0.00, p 1.000   0.500, 0.67, p 1.000" in line_of(below, "MAE ↓")
+    assert "3 / 1       2 / 2" in line_of(below[below.index("How often") :], "LaMP-3")
+    assert "Not held against what choosing can gain. RAG RSPG-Post in LaMP-2" in " ".join(text.split())
+    assert "Choosing" not in printed(a_table())
+
+
+def test_a_terminal_without_unicode_can_tell_of_choosing():
+    assert "?" not in printed(a_choosing_table(), encoding="ascii")
+
+
+def test_which_retriever_was_the_best_is_named():
+    table = a_table()
+    best = parse_methods("peft-rag:best:8")[0]
+    rows = [
+        replace(row, cells={**row.cells, best.key: replace(row.cells["rag:bm25"], retriever="rspg-post")})
+        for row in table.rows
+    ]
+    text = printed(replace(table, columns=[*table.columns, best], rows=rows))
+    assert "PEFT-RAG best r=8: LaMP-1 RSPG-Post, LaMP-3 RSPG-Post." in " ".join(text.split())

@@ -14,6 +14,7 @@ from eval_app.export import to_json
 from eval_app.models import Prediction, Run
 from eval_app.reports import experiment_table
 from jobs.models import Job
+from tests.eval_app.choosing import a_choosing_run
 from tests.eval_app.stored import answered_run, ended
 from tests.people import Asked, person, split_of
 from users_app.models import Membership
@@ -217,6 +218,32 @@ class TestLooking:
         text = text_of(researcher.get(address(ended(split, columns))))
         assert "Own against another user's: own / swapped" in text
         assert "0.571 / 1.714" in text
+
+    def test_what_choosing_the_retriever_gained_stands_below_between_its_bounds(self, researcher, split):
+        # RAG errs nowhere by more than none does, so no choice is better than always taking it.
+        chosen = RAG[:3] + NONE[3:]
+        columns = {
+            "none": answered_run(split, NONE),
+            "rag:bm25": answered_run(split, RAG, method="rag:bm25"),
+            "rag:rspg-pre": a_choosing_run(split, chosen, ["bm25"] * 3 + ["none"] * 4),
+        }
+        text = text_of(researcher.get(address(ended(split, columns))))
+        assert "Choosing the retriever: value, and share of what choosing can gain" in text
+        assert "Best single Pool's oracle RAG RSPG-Pre LaMP-3 MAE ↓ 0.571 BM25 0.571 0.857, –, p" in text
+        assert "How often each was chosen: No documents / BM25" in text
+        assert "4 / 3" in text
+        assert "–: no choice among the pool is better than the best single retriever" in text
+
+    def test_what_cannot_be_held_against_its_pool_is_said(self, researcher, split):
+        columns = {"rag:rspg-pre": a_choosing_run(split, RAG, ["bm25"] * 7)}
+        text = text_of(researcher.get(address(ended(split, columns))))
+        assert "RAG RSPG-Pre in LaMP-3: its pool holds none, rag:bm25, of which there is no such result here." in text
+        assert "How often" not in text
+
+    def test_which_retriever_was_the_best_stands_in_its_cell(self, researcher, split):
+        run = a_choosing_run(split, RAG, ["bm25"] * 7)
+        columns = {"none": answered_run(split, NONE), "rag:rspg-pre": run, "rag:best": run}
+        assert "best was RSPG-Pre" in text_of(researcher.get(address(ended(split, columns))))
 
     def test_it_asks_few_questions_of_the_database(self, researcher, experiment, django_assert_max_num_queries):
         with django_assert_max_num_queries(20):
