@@ -1,8 +1,11 @@
 """The page of a workspace's selectors and encoders, and the part of it that follows trainings."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.eval_app.trained import a_job_that_trains, a_trained_model, a_training, at_work
+from tests.people import questions_of, split_of
 from users_app.models import Membership
 from users_app.shared_training import set_shared_training
 
@@ -118,3 +121,17 @@ def test_lists_go_on_page_by_page(browser, workspace, dataset):
         a_training(dataset, state="cancelled", seed=at)
     page = shown(browser)
     assert ("models-after=" in page, "?after=" in page) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "address", [MODELS, f"{MODELS}trainings/new/", f"{MODELS}trainings/new/estimate/?dataset=tweets"]
+)
+def test_full_lists_make_few_queries(browser, workspace, dataset, alice, bob, address):
+    split_of(questions_of(alice, bob), split="train")
+    for at in range(25):
+        made = a_trained_model(workspace, identity=f"{at:064}", erasures=1)
+        a_training(dataset, state="done", trained_model=made, seed=at)
+        a_training(dataset, state=("feedback", "training")[at % 2], seed=100 + at)
+    with CaptureQueriesContext(connection) as queries:
+        shown(browser, address)
+    assert len(queries) <= 16
