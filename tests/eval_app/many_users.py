@@ -169,10 +169,10 @@ def _store_predictions(runs: list[Run], task: Task) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            INSERT INTO eval_app_prediction (run_id, question_id, end_user_id, output, prompt, retrieved_document_ids,
-                                             retrieved_scores, input_tokens, output_tokens, retrieval_ms, adapter_ms,
-                                             model_ms, scores)
-            SELECT r.id, q.id, q.end_user_id, 'answer ' || (hashint8(q.id + r.id) & 3), 'asked: ' || q.input,
+            INSERT INTO eval_app_prediction (run_id, question_id, end_user_id, output, prompt, chosen_retriever,
+                                             retrieved_document_ids, retrieved_scores, input_tokens, output_tokens,
+                                             retrieval_ms, adapter_ms, model_ms, scores)
+            SELECT r.id, q.id, q.end_user_id, 'answer ' || (hashint8(q.id + r.id) & 3), 'asked: ' || q.input, '',
                    ARRAY[1, 2]::bigint[], ARRAY[0.5, 0.25]::float8[], 100, 10, 1.5, 0.5, 20, {scores}
               FROM eval_app_question q JOIN eval_app_run r ON r.split_id = q.split_id
              WHERE r.id = ANY(%s)
