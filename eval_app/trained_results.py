@@ -1,7 +1,8 @@
 """What the metrics of a trained model say of it, for its pages. What is not there is left out, and nothing fails.
 
-A selector's are, by task of the dev split, the mean utility (`lamp.utility`: 0 to 1, higher is better, of any metric)
-of what it chooses, of each member of its pool by itself, and of the best member of each question.
+By task of the dev split they are mean utilities (`lamp.utility`: 0 to 1, higher is better, of any metric). A selector's
+are of what it chooses, of each member of its pool by itself, and of the best member of each question; an encoder's of
+the documents that it retrieves, of those that the initial one does, and of the best documents of each question.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,16 @@ from typing import Any
 
 from retrieval_app.retrievers import POOL_TITLES
 
+_INITIAL = "Initial encoder"
+
 
 @dataclass(frozen=True)
 class DevResult:
-    """A task of the dev split: the selector's mean utility, the best single member's with its title, the oracle's.
+    """A task of the dev split: what the model reaches, what there was without it, and what can be reached.
 
-    `share` is how much of what is possible the selector gets: 0 at the best single member, 1 at the oracle; None where
-    the oracle is no better than it.
+    `best_single` is the best of `others` (each with its title): the members of a selector's pool, or the encoder that
+    a training began from. `share` is how much of what is possible the model gets: 0 at the best single, 1 at the
+    oracle; None where the oracle is no better than it.
     """
 
     task: str
@@ -26,7 +30,7 @@ class DevResult:
     best_single: float
     best_title: str
     oracle: float
-    members: tuple[tuple[str, float | None], ...] = ()
+    others: tuple[tuple[str, float | None], ...] = ()
 
     @property
     def share(self) -> float | None:
@@ -41,22 +45,22 @@ class DevResult:
 
 def dev_results(metrics: Mapping[str, Any], *, pool: Sequence[str]) -> list[DevResult]:
     """Of each task, in the order of their names; of equal members the first of the `pool` is the best."""
-    found = []
-    for task, told in sorted(_mapping(metrics.get("dev")).items()):
-        told = _mapping(told)
-        members = _mapping(told.get("members"))
-        if members.keys().isdisjoint(pool) or "selector" not in told or "oracle" not in told:
-            continue
-        # An object of the database does not keep its order.
-        ordered = [(POOL_TITLES.get(name, name), members.get(name)) for name in pool]
-        best, best_single = max(
-            ((title, value) for title, value in ordered if value is not None), key=lambda one: one[1]
-        )
-        questions = int(told.get("questions", 0))
-        found.append(
-            DevResult(task, questions, told["selector"], best_single, best, told["oracle"], members=tuple(ordered))
-        )
-    return found
+    found = [_result(task, _mapping(told), pool=pool) for task, told in sorted(_mapping(metrics.get("dev")).items())]
+    return [one for one in found if one is not None]
+
+
+def _result(task: str, told: Mapping[str, Any], *, pool: Sequence[str]) -> DevResult | None:
+    members = _mapping(told.get("members"))
+    # An object of the database does not keep its order.
+    others = [(POOL_TITLES.get(name, name), members.get(name)) for name in pool]
+    if "initial" in told:
+        others.append((_INITIAL, told["initial"]))
+    known = [(title, value) for title, value in others if value is not None]
+    value, oracle = told.get("selector", told.get("encoder")), told.get("oracle")
+    if not known or value is None or oracle is None:
+        return None
+    best, best_single = max(known, key=lambda one: one[1])
+    return DevResult(task, int(told.get("questions", 0)), value, best_single, best, oracle, others=tuple(others))
 
 
 def mean_of(results: Sequence[DevResult]) -> DevResult | None:
@@ -80,7 +84,8 @@ def validations_of(metrics: Mapping[str, Any]) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for step, value in found] if isinstance(found, list) else []
 
 
-_REASONS = {"no_consent": "of users who may not be learned from", "incomplete": "without an answer or its prompt"}
+_SPLITS = ("train", "dev")
+_REASONS = {"no_consent": "without consent", "incomplete": "without an answer or its prompt"}
 
 
 def figures_of(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -88,12 +93,13 @@ def figures_of(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
     figures: list[tuple[str, Any]] = []
     if "best_step" in metrics:
         figures.append(("Best step", metrics["best_step"]))
-    for split, count in _mapping(metrics.get("questions")).items():
-        figures.append((f"Questions of {split}", count))
-    for split, reasons in _mapping(metrics.get("left_out")).items():
-        for reason, count in _mapping(reasons).items():
-            if count:
-                figures.append((f"Left out of {split}, {_REASONS.get(reason, reason)}", count))
+    questions, left_out = _mapping(metrics.get("questions")), _mapping(metrics.get("left_out"))
+    figures += [(f"Questions of {split}", questions[split]) for split in _SPLITS if split in questions]
+    for split in _SPLITS:
+        reasons = _mapping(left_out.get(split))
+        figures += [
+            (f"Left out of {split}, {words}", reasons[name]) for name, words in _REASONS.items() if reasons.get(name)
+        ]
     return figures
 
 

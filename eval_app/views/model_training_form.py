@@ -59,8 +59,8 @@ class ModelTrainingForm(forms.Form):
     tasks = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="One model serves all that are chosen; the published ones are of one task each. None chosen: every "
-        "task that the dataset has both splits of.",
+        help_text="A selector serves all that are chosen, though the published ones are of one task each; an encoder "
+        "has one. None chosen: every task that the dataset has both splits of.",
         error_messages={"invalid_choice": "No dataset here has the task %(value)s. Choose among those listed."},
     )
     pool = forms.MultipleChoiceField(

@@ -13,13 +13,20 @@ def task(selector, oracle, **members):
 def test_a_selector_stands_between_the_best_single_member_and_the_oracle():
     (found,) = dev_results(METRICS, pool=POOL)
     assert (found.task, found.questions, found.value, found.best_single, found.oracle) == ("LaMP-7", 40, 0.55, 0.5, 0.7)
-    assert (found.best_title, found.members) == ("BM25", (("No documents", 0.4), ("BM25", 0.5)))
+    assert (found.best_title, found.others) == ("BM25", (("No documents", 0.4), ("BM25", 0.5)))
     assert found.share == pytest.approx(0.25)
 
 
 def test_of_equal_members_the_first_of_the_pool_is_the_best():
     metrics = {"dev": {"LaMP-2": task(0.5, 0.6, bm25=0.5, none=0.5)}}
     assert dev_results(metrics, pool=POOL)[0].best_title == "No documents"
+
+
+def test_an_encoder_stands_between_the_one_that_it_began_from_and_the_oracle():
+    metrics = {"dev": {"LaMP-2": {"questions": 3, "initial": 0.4, "encoder": 0.5, "oracle": 0.6}}}
+    (found,) = dev_results(metrics, pool=[])
+    assert (found.value, found.best_single, found.best_title, found.oracle) == (0.5, 0.4, "Initial encoder", 0.6)
+    assert (found.others, found.share) == ((("Initial encoder", 0.4),), pytest.approx(0.5))
 
 
 def test_where_nothing_can_be_gained_there_is_no_share():
@@ -46,5 +53,5 @@ def test_what_else_is_known_is_told_in_words():
         ("Best step", 2),
         ("Questions of train", 80),
         ("Questions of dev", 40),
-        ("Left out of train, of users who may not be learned from", 7),
+        ("Left out of train, without consent", 7),
     ]

@@ -27,7 +27,7 @@
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("--text") },
       margin: { l: 60, r: 60, t: 20, b: 60 }, xaxis: axis("optimizer step"), yaxis: axis("training loss"),
-      yaxis2: { ...axis("utility on dev"), overlaying: "y", side: "right", showgrid: false },
+      yaxis2: { ...axis("utility on dev"), overlaying: "y", side: "right", showgrid: false, tickmode: "auto" },
       legend: { orientation: "h", y: 1.1 }, hovermode: "x unified", hoverlabel: { bgcolor: colour("--raised") },
     };
     Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });

@@ -46,7 +46,7 @@ def test_it_shows_how_good_it_is_and_how_it_was_made(browser, trained):
     page = shown(browser, trained)
     for words in ("RSPG-Pre selector", "0.5500", "Best single: BM25", "0.7000", "25%", "No documents, BM25", "12.5 s"):
         assert words in page, words
-    assert ("Epochs" in page, "Left out of train, of users who may not be learned from" in page) == (True, True)
+    assert ("Epochs" in page, "Left out of train, without consent" in page) == (True, True)
     assert "small at abc" in page
 
 
@@ -64,8 +64,10 @@ def test_who_took_part_is_counted_and_not_named(browser, trained):
 
 def test_an_encoder_has_no_pool_and_names_what_it_made(browser, workspace):
     encoder = ensure_encoder(name="/srv/trained/ropg-kd", revision="abc", dimension=2)
-    page = shown(browser, a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=encoder, metrics={}))
+    metrics = {"dev": {"LaMP-7": {"questions": 3, "initial": 0.4, "encoder": 0.5, "oracle": 0.6}}}
+    page = shown(browser, a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=encoder, metrics=metrics))
     assert ("Encoder that was made</dt><dd>ropg-kd<" in page, "/srv/" in page, "Pool" in page) == (True, False, False)
+    assert ("<dt>Fine-tuned, on dev</dt><dd>0.5000<" in page, "<dt>Initial encoder</dt>" in page) == (True, True)
 
 
 def test_without_metrics_and_steps_it_is_shown_all_the_same(browser, workspace):
