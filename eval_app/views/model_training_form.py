@@ -94,10 +94,10 @@ class ModelTrainingForm(forms.Form):
         self._models = {str(model.pk): model for model in base_models()[:_MODELS_SHOWN]}
         kinds = kinds_to_train()
         asked = self.data.get("kind") if self.is_bound else self.initial.get("kind")
-        self.kind = next((one for one in kinds if one == asked), kinds[0])
-        self._hyperparameters = how_to_train(self.kind).hyperparameters
+        self.chosen_kind = next((one for one in kinds if one == asked), kinds[0])
+        self._hyperparameters = how_to_train(self.chosen_kind).hyperparameters
         _choices(self.fields["kind"], [(kind, _KINDS[kind]) for kind in kinds])
-        self.initial["kind"] = self.kind.value
+        self.initial["kind"] = self.chosen_kind.value
         _choices(self.fields["dataset"], [(name, name) for name in self._datasets])
         _choices(self.fields["tasks"], [(task, task) for task in tasks_of_datasets(workspace=workspace)])
         shown = [(pk, f"{model.public_name} at {model.revision[:12]}") for pk, model in self._models.items()]
@@ -112,7 +112,7 @@ class ModelTrainingForm(forms.Form):
     @property
     def selects(self) -> bool:
         """Whether it is a selector that is trained, which has a pool."""
-        return self.kind in SELECTING
+        return self.chosen_kind in SELECTING
 
     @property
     def has_datasets(self) -> bool:
@@ -154,7 +154,7 @@ class ModelTrainingForm(forms.Form):
         return cleaned
 
     def needs_encoder(self) -> bool:
-        return needs_encoder(self.kind, self.cleaned_data.get("pool", []))
+        return needs_encoder(self.chosen_kind, self.cleaned_data.get("pool", []))
 
     def ask_for_missing_models(self) -> None:
         """Have a worker load the default models, where one was missing."""
@@ -171,7 +171,7 @@ class ModelTrainingForm(forms.Form):
         own = {name: cleaned[_OWN + name] for name in self._hyperparameters}
         return {
             "workspace": self.workspace,
-            "kind": self.kind.value,
+            "kind": self.chosen_kind.value,
             "dataset": self.chosen_dataset(),
             "tasks": cleaned["tasks"] or None,
             "base_model": cleaned["base_model"],
