@@ -5,23 +5,19 @@ share would load whatever else was named.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 
 from eval_app.model_trainings import OPEN, request_training, retrain
 from eval_app.models import Dataset, ModelTraining
 from eval_app.training_kinds import TrainingRefused, how_to_train
-from retrieval_app.encoders import default_encoder_name
+from retrieval_app.encoders import default_encoder_name, default_initial_selector
 from retrieval_app.models import Encoder, TrainedModel
 from retrieval_app.retrievers import CONTRIEVER, SELECTING
 from training_app.models import BaseModel
 from users_app.audit import Actor
 from users_app.models import Workspace
-
-_SMALL: Final = "small"
-SELECTOR_ENCODER: Final = "allenai/longformer-base-4096"
-"""What the published selectors are made of (LaMP reference §3)."""
 
 
 class TooManyTrainings(ValueError):
@@ -42,11 +38,9 @@ def kinds_to_train() -> list[TrainedModel.Kind]:
     return found
 
 
-def initial_model_of(kind: str) -> str:
-    """The encoder that a training of `kind` begins from: the repository's own where the base model is, too."""
-    if kind not in SELECTING:
-        return default_encoder_name()
-    return _SMALL if settings.DEFAULT_BASE_MODEL == _SMALL else SELECTOR_ENCODER
+def initial_model_of(kind: str, *, base_model: BaseModel) -> str:
+    """The encoder that a training of `kind` begins from."""
+    return default_initial_selector(base_model.name) if kind in SELECTING else default_encoder_name()
 
 
 def needs_encoder(kind: str, pool: Sequence[str]) -> bool:
@@ -79,7 +73,7 @@ def ask_for_training(
         tasks=tasks,
         base_model=base_model,
         encoder=encoder,
-        initial_model=initial_model_of(kind),
+        initial_model=initial_model_of(kind, base_model=base_model),
         pool=pool,
         documents_wanted=documents_wanted,
         parameters=parameters,

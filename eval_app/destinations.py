@@ -8,5 +8,6 @@ DESTINATIONS: Final = (
     Destination(10, "Experiments", "experiments"),
     Destination(20, "Datasets", "datasets"),
     Destination(30, "Imports", "imports"),
+    Destination(35, "Models", "models"),
     Destination(40, "People", "people"),
 )

@@ -8,17 +8,19 @@ from typing import Final
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from eval_app.model_trainings import training_origin
+from eval_app.model_trainings import OPEN, training_origin
 from eval_app.models import Dataset, DatasetSplit, ModelTraining, Question
 from eval_app.training_kinds import how_to_train
 from eval_app.workspace_selectors import ColumnCounts, column_counts, newest_of_each_split
 from jobs.kinds import get as get_kind
 from jobs.models import UNFINISHED, Job, State
 from jobs.outcomes import Progress, progress_by_origin
-from users_app.models import SharedTraining, Workspace
+from jobs.selectors import unserved_queues
+from retrieval_app.models import TrainedModel
+from users_app.models import EndUser, SharedTraining, Workspace
 from users_app.shared_training import may_learn_from
 
-COUNTED_MOST: Final = 10_000
+COUNTED_MOST: Final = 1_000
 """Of users who have agreed no more are counted than these."""
 
 
@@ -118,18 +120,46 @@ def consents(*, workspace: Workspace, dataset: Dataset, tasks: Collection[str] |
     for split in newest_of_each_split(dataset=dataset):
         if tasks is None or split.task in tasks:
             splits.setdefault(split.task, {})[split.split] = split
+    people = may_learn_from(workspace=workspace)
     return [
-        Consent(task, _allowed(workspace, own["train"]), _allowed(workspace, own["dev"]))
+        Consent(task, *(_allowed(workspace, own[split], people) for split in ("train", "dev")))
         for task, own in splits.items()
         if "train" in own and "dev" in own
     ]
 
 
-def _allowed(workspace: Workspace, split: DatasetSplit) -> Allowed:
+def _allowed(workspace: Workspace, split: DatasetSplit, people: QuerySet[EndUser]) -> Allowed:
     if workspace.shared_training == SharedTraining.EVERYONE:
         return Allowed(split.end_user_count, split.end_user_count)
     if workspace.shared_training == SharedTraining.NOBODY:
         return Allowed(split.end_user_count, 0)
     own = Question.objects.filter(split=split, end_user=OuterRef("pk"))
-    allowed = may_learn_from(workspace=workspace).filter(Exists(own))[: COUNTED_MOST + 1].count()
+    allowed = people.filter(Exists(own))[: COUNTED_MOST + 1].count()
     return Allowed(split.end_user_count, min(allowed, COUNTED_MOST), allowed > COUNTED_MOST)
+
+
+def retrainings_under_way(*, workspace: Workspace, models: Collection[TrainedModel]) -> dict[int, ModelTraining]:
+    """By trained model, the training that is to take its place."""
+    if not models:
+        return {}
+    found = ModelTraining.objects.filter(workspace=workspace, replaces__in=models, state__in=OPEN).order_by("pk")
+    return {one.replaces_id: one for one in found if one.replaces_id is not None}
+
+
+def with_inputs_on_record(*, workspace: Workspace, models: Collection[TrainedModel]) -> set[int]:
+    """Those (ids) of the workspace's own models that can be trained anew: what made them stands."""
+    if not models:
+        return set()
+    found = ModelTraining.objects.filter(workspace=workspace, trained_model__in=models)
+    return {pk for pk in found.values_list("trained_model_id", flat=True) if pk is not None}
+
+
+def is_unserved(progress: TrainingProgress) -> bool:
+    """Whether the training waits for a worker and none is there."""
+    return bool(progress.waits_in) and bool(unserved_queues([progress.waits_in]))
+
+
+def training_that_made(*, workspace: Workspace, model: TrainedModel) -> ModelTraining | None:
+    """The workspace's newest training that came to `model`, with its dataset; None where it is not on record."""
+    found = ModelTraining.objects.filter(workspace=workspace, trained_model=model).select_related("dataset")
+    return found.order_by("-pk").first()

@@ -44,8 +44,8 @@ class ModelTrainingBody(StrictSerializer):
         min_length=1,
         max_length=TASKS_MOST,
         required=False,
-        help_text="One model serves them all. Every task that the dataset has both splits of unless said; the "
-        "published selectors are of one task each.",
+        help_text="A selector serves them all, though the published ones are of one task each; an encoder has one. "
+        "Every task that the dataset has both splits of unless said.",
     )
     base_model = StringField(
         max_length=300,

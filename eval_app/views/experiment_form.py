@@ -17,10 +17,10 @@ from eval_app.experiment_settings import (
 )
 from eval_app.methods import BEST, CONTROLS, MAX_RANK, RETRIEVERS, Family, Method, MethodError, parse_method
 from eval_app.models import Dataset, DatasetSplit, Experiment
+from eval_app.views.number_fields import hyperparameter_field, number_field
 from eval_app.workspace_selectors import datasets_of, tasks_of_datasets
 from retrieval_app.encoders import default_encoder
 from training_app.base_models import base_models, default_dtype, default_or_none, request_default_models
-from training_app.hyperparameters import HYPERPARAMETERS as PAPERS
 from training_app.hyperparameters import complete_hyperparameters
 from training_app.models import BaseModel
 from users_app.models import Workspace
@@ -35,55 +35,8 @@ _FAMILIES: Final = {
     Family.PEFT: "PEFT: an adapter for each user",
     Family.PEFT_RAG: "PEFT-RAG: both",
 }
-_LABELS: Final = {
-    "documents_wanted": "Documents retrieved (k)",
-    "users": "Users",
-    "num_beams": "Beams",
-    "max_input_tokens": "Input tokens at most",
-    "max_output_tokens": "Output tokens at most",
-}
-_HELP: Final = {
-    "users": "Only the first so many users of the split. Empty: all of them.",
-    "max_input_tokens": "What prompts and training inputs are cut to.",
-}
 # The fields in which a refusal of `start_experiment` is shown, by what it is about.
 REFUSED_AT: Final = {"name": "name", "dataset": "dataset", "split": "split", "tasks": "tasks", "methods": "families"}
-
-
-def _whole(label: str, *, least: int, most: int, default: int | None, help_text: str = "") -> forms.IntegerField:
-    remedy = f"Write a whole number from {least} to {most}."
-    return forms.IntegerField(
-        label=label,
-        min_value=least,
-        max_value=most,
-        initial=default,
-        required=default is not None,
-        help_text=help_text,
-        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), remedy),
-    )
-
-
-def _number_field(name: str) -> forms.IntegerField:
-    number = NUMBERS[name]
-    least = max(number.least, int(PAPERS[name].least)) if name in PAPERS else number.least
-    label = _LABELS.get(name, name.replace("_", " ").capitalize())
-    return _whole(label, least=least, most=number.most_shared, default=number.default, help_text=_HELP.get(name, ""))
-
-
-def _hyperparameter_field(name: str) -> forms.Field:
-    bounds = PAPERS[name]
-    label = name.replace("_", " ").capitalize()
-    if bounds.whole:
-        return _whole(label, least=int(bounds.least), most=int(bounds.most), default=int(bounds.default))
-    remedy = f"Write {bounds.described}."
-    return forms.FloatField(
-        label=label,
-        min_value=bounds.least,
-        max_value=bounds.most,
-        initial=bounds.default,
-        widget=forms.NumberInput(attrs={"step": "any"}),
-        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), remedy),
-    )
 
 
 def _whole_numbers(text: str, *, least: int, most: int, count: int) -> list[int]:
@@ -164,7 +117,7 @@ class ExperimentForm(forms.Form):
         required=False,
         error_messages={"invalid_choice": "That base model is not known here. Choose one that is listed."},
     )
-    users = _number_field("users")
+    users = number_field("users")
     seeds = forms.CharField(
         label="Seeds",
         initial="0",
@@ -172,16 +125,16 @@ class ExperimentForm(forms.Form):
         help_text="Of the adapters' training. Several, with commas between them, make an experiment each.",
         error_messages={"required": "Write at least one seed, such as 0.", "max_length": "Write fewer seeds."},
     )
-    documents_wanted = _number_field("documents_wanted")
-    num_beams = _number_field("num_beams")
-    max_input_tokens = _number_field("max_input_tokens")
-    max_output_tokens = _number_field("max_output_tokens")
-    epochs = _hyperparameter_field("epochs")
-    learning_rate = _hyperparameter_field("learning_rate")
-    alpha = _hyperparameter_field("alpha")
-    dropout = _hyperparameter_field("dropout")
-    weight_decay = _hyperparameter_field("weight_decay")
-    batch_size = _hyperparameter_field("batch_size")
+    documents_wanted = number_field("documents_wanted")
+    num_beams = number_field("num_beams")
+    max_input_tokens = number_field("max_input_tokens")
+    max_output_tokens = number_field("max_output_tokens")
+    epochs = hyperparameter_field("epochs")
+    learning_rate = hyperparameter_field("learning_rate")
+    alpha = hyperparameter_field("alpha")
+    dropout = hyperparameter_field("dropout")
+    weight_decay = hyperparameter_field("weight_decay")
+    batch_size = hyperparameter_field("batch_size")
     exact = forms.BooleanField(
         required=False, label="Exact: one user or row a pass, so that the same bytes can be made again; slower"
     )

@@ -19,6 +19,9 @@ from eval_app.views.imports import (
     ImportUpload,
     NewImportPage,
 )
+from eval_app.views.model_training import ModelTrainingPage, ModelTrainingProgressPage
+from eval_app.views.model_training_new import ModelTrainingEstimatePage, ModelTrainingNewPage
+from eval_app.views.models import ModelsPage, ModelsProgressPage
 from eval_app.views.people import PeoplePage
 from eval_app.views.person import PersonPage
 from eval_app.views.run import RunPage
@@ -26,6 +29,7 @@ from eval_app.views.run_answers import RunAnswersPage
 from eval_app.views.run_compare import RunComparePage
 from eval_app.views.run_users import RunUsersPage
 from eval_app.views.tables import FORMS, ComparisonProgress, ExperimentTableFile, ExperimentTablePage
+from eval_app.views.trained_model import TrainedModelPage
 
 urlpatterns: list[URLPattern] = [
     path("experiments/", ExperimentsPage.as_view(), name="experiments"),
@@ -77,4 +81,15 @@ urlpatterns: list[URLPattern] = [
     path("people/", PeoplePage.as_view(), name="people"),
     path("people/<id:end_user_id>/", PersonPage.as_view(), name="person"),
     path("datasets/<id:dataset_id>/delete/", DatasetDeletionPage.as_view(), name="dataset-delete"),
+    path("models/", ModelsPage.as_view(), name="models"),
+    path("models/progress/", ModelsProgressPage.as_view(), name="models-progress"),
+    path("models/<id:trained_model_id>/", TrainedModelPage.as_view(), name="trained-model"),
+    path("models/trainings/new/", ModelTrainingNewPage.as_view(), name="model-training-new"),
+    path("models/trainings/new/estimate/", ModelTrainingEstimatePage.as_view(), name="model-training-estimate"),
+    path("models/trainings/<id:model_training_id>/", ModelTrainingPage.as_view(), name="model-training"),
+    path(
+        "models/trainings/<id:model_training_id>/progress/",
+        ModelTrainingProgressPage.as_view(),
+        name="model-training-progress",
+    ),
 ]

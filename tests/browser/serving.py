@@ -91,12 +91,27 @@ def fill(lamppost: Served) -> None:
             *("--questions", str(files / "dev_questions.json"), "--outputs", str(files / "dev_outputs.json")),
             *("--truth", str(files / "truth.json")),
         )
+    _train_selector(lamppost, made)
     lamppost.command(
         *("run_experiment", "--workspace", WORKSPACE, "--name", EXPERIMENT, "--dataset", "made", "--split", "dev"),
         *("--methods", METHODS, "--base-model", "small", *TRAINING),
         seconds=900.0,
     )
     _add_person(lamppost, json.loads((made / "LaMP_7" / "dev_questions.json").read_text())[0]["profile"])
+
+
+def _train_selector(lamppost: Served, made: Path) -> None:
+    """A selector of one task, trained in a moment."""
+    files = made / "LaMP_7"
+    lamppost.command(
+        *("import_lamp", "--workspace", WORKSPACE, "--dataset", "made", "--split", "train"),
+        *("--questions", str(files / "train_questions.json"), "--outputs", str(files / "train_outputs.json")),
+    )
+    lamppost.command("shared_training", "--workspace", WORKSPACE, "everyone")
+    lamppost.command(
+        *("train_selector", "--workspace", WORKSPACE, "--dataset", "made", "--reads", "pre", "--tasks", "LaMP-7"),
+        *("--pool", "none,bm25", "--base-model", "small", "--epochs", "2", "--users", "6"),
+    )
 
 
 def _add_person(lamppost: Served, profile: list[dict[str, Any]]) -> None:

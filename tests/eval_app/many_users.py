@@ -16,6 +16,7 @@ from eval_app.regression import UserPoint, regress
 from lamp.catalogue import get_task
 from lamp.tasks import Task
 from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, a_base_model
+from tests.eval_app.trained import a_trained_model, a_training
 from users_app.models import Workspace
 
 USERS = 10_000
@@ -64,6 +65,7 @@ def experiment_of_many(workspace: Workspace, *, users: int = USERS, name: str = 
         )
         _store_predictions(list(of_task.values()), get_task(task))
         _store_improvements([run for key, run in of_task.items() if key != NONE.key], of_task[NONE.key], get_task(task))
+    _store_trained_model(experiment)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE eval_app_question, eval_app_prediction, eval_app_userimprovement, users_app_enduser")
     experiment.report = _report(runs, users)
@@ -72,6 +74,20 @@ def experiment_of_many(workspace: Workspace, *, users: int = USERS, name: str = 
     experiment.save()
     experiment.refresh_from_db()
     return experiment
+
+
+def _store_trained_model(experiment: Experiment) -> None:
+    """A selector that has learned from everybody, of whom one was erased since, and a training in its place."""
+    workspace, tasks = experiment.workspace, list(TASKS)
+    made = a_trained_model(workspace, tasks=tasks, erasures=1, loss_curve=[1.0] * 10_000, steps=10_000)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO retrieval_app_participant (trained_model_id, end_user_id) "
+            "SELECT %s, id FROM users_app_enduser WHERE workspace_id = %s",
+            [made.pk, workspace.pk],
+        )
+    a_training(experiment.dataset, state="done", tasks=tasks, trained_model=made)
+    a_training(experiment.dataset, tasks=tasks, replaces=made, train_experiment=experiment, dev_experiment=experiment)
 
 
 def _store_users(workspace: Workspace, users: int) -> None:
@@ -153,10 +169,10 @@ def _store_predictions(runs: list[Run], task: Task) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            INSERT INTO eval_app_prediction (run_id, question_id, end_user_id, output, prompt, retrieved_document_ids,
-                                             retrieved_scores, input_tokens, output_tokens, retrieval_ms, adapter_ms,
-                                             model_ms, scores)
-            SELECT r.id, q.id, q.end_user_id, 'answer ' || (hashint8(q.id + r.id) & 3), 'asked: ' || q.input,
+            INSERT INTO eval_app_prediction (run_id, question_id, end_user_id, output, prompt, chosen_retriever,
+                                             retrieved_document_ids, retrieved_scores, input_tokens, output_tokens,
+                                             retrieval_ms, adapter_ms, model_ms, scores)
+            SELECT r.id, q.id, q.end_user_id, 'answer ' || (hashint8(q.id + r.id) & 3), 'asked: ' || q.input, '',
                    ARRAY[1, 2]::bigint[], ARRAY[0.5, 0.25]::float8[], 100, 10, 1.5, 0.5, 20, {scores}
               FROM eval_app_question q JOIN eval_app_run r ON r.split_id = q.split_id
              WHERE r.id = ANY(%s)

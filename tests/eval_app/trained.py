@@ -15,7 +15,15 @@ from users_app.models import EndUser, Workspace
 POOL = [{"retriever": "none"}, {"retriever": "bm25"}]
 HYPERPARAMETERS: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-5}
 BASE_MODEL = "some/t5@1"
-METRICS: dict[str, Any] = {}
+METRICS: dict[str, Any] = {
+    "dev": {
+        "LaMP-7": {"questions": 40, "selector": 0.55, "oracle": 0.7, "members": {"bm25": 0.5, "none": 0.4}},
+    },
+    "best_step": 2,
+    "validations": [[1, 0.5], [2, 0.55], [3, 0.54]],
+    "questions": {"train": 80, "dev": 40},
+    "left_out": {"train": {"no_consent": 7, "incomplete": 0}, "dev": {}},
+}
 
 
 def a_trained_model(workspace: Workspace | None, *participants: EndUser, **fields: Any) -> TrainedModel:

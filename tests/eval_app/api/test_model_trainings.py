@@ -9,6 +9,7 @@ from retrieval_app.services import ensure_encoder
 from tests.eval_app.stored import a_base_model
 from tests.eval_app.trained import a_job_that_trains, a_training, at_work
 from tests.people import TWEETS, questions_of, split_of
+from training_app.adapters import ensure_base_model
 from users_app.models import Scope
 from users_app.shared_training import set_agreement, set_shared_training
 
@@ -82,9 +83,9 @@ def test_the_pool_is_all_kinds_of_retrieval_unless_said(api, dataset):
     assert pool[-1] == {"retriever": "contriever", "encoder": {"name": "facebook/contriever", "revision": "abc"}}
 
 
-def test_with_the_small_base_model_goes_the_small_encoder(api, dataset, settings):
-    settings.DEFAULT_BASE_MODEL = "small"
-    assert begun(api, base_model="some/t5")["asked"]["initial_model"] == "small"
+def test_with_the_small_base_model_goes_the_small_encoder(api, dataset):
+    ensure_base_model(name="small", revision="1")
+    assert begun(api, base_model="small")["asked"]["initial_model"] == "small"
 
 
 def test_repeating_with_the_same_key_begins_one(api, dataset):

@@ -14,6 +14,7 @@ from tests.training_app.generations import answered
 from training_app.adapters import record_adapter
 from users_app.models import Document, EndUser
 from users_app.services import remove_document
+from users_app.shared_training import set_agreement
 
 HOSTILE = "<script>alert('mine')</script>"
 
@@ -38,6 +39,13 @@ def test_the_profile_is_counted_by_the_documents_own_dates(see, alice):
     answer = see(alice)
     assert periods(answer) == [("2019-06", 1), ("2019-04", 1), ("2019-03", 1), ("2018-11", 1), ("2017-01", 1)]
     assert [(task.task, task.documents, task.live) for task in answer.context["tasks"]] == [("LaMP-7", 5, 5)]
+
+
+def test_it_says_whether_they_agreed_to_shared_training(see, workspace, alice):
+    assert "Has not agreed that models of the whole workspace" in see(alice).content.decode()
+    set_agreement(workspace=workspace, end_user=alice, agreed=True)
+    assert "that models of the whole workspace learn from their data too" in see(alice).content.decode()
+    assert "Has not agreed" not in see(alice).content.decode()
 
 
 def test_many_months_are_put_together_by_years_and_what_has_no_date_stands_last(see, workspace):
