@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, MT5ForConditionalGeneration, T5ForConditionalGeneration
 
+from workers.engine.alignment import align
 from workers.engine.fused import fuse_gates, fuse_norms
 from workers.engine.lora import LoraProjections
 from workers.engine.sources import ModelRefused, folder_state, settle
@@ -24,7 +25,6 @@ if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
 _FAMILY: dict[str, Any] = {"t5": T5ForConditionalGeneration, "mt5": MT5ForConditionalGeneration}
 # The share of a GPU's free memory that weights may take before they are spread over several GPUs.
 _WEIGHTS_SHARE = 0.8
-_ALIGNMENT = 64  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def wrap(
         raise ModelRefused(f"{name} does not fit the memory of the GPUs: use more of them, or a smaller model.")
     model.eval()
     model.requires_grad_(False)
-    _align(model)
+    align(model)
     if fused is not False:
         fuse_gates(model)
     if fused or (fused is None and _on_one_gpu(model)):
@@ -157,17 +157,6 @@ def wrap(
 def _on_one_gpu(model: nn.Module) -> bool:
     devices = {parameter.device for parameter in model.parameters()}
     return len(devices) == 1 and devices.pop().type == "cuda"
-
-
-def _align(model: nn.Module) -> None:
-    """Give CPU weights 64-byte aligned memory of their own.
-
-    Kernels may sum in another order over memory aligned otherwise, and where a file's mapping puts a tensor is chance;
-    byte-reproducible training rests on this.
-    """
-    for parameter in model.parameters():
-        if parameter.device.type == "cpu" and parameter.data_ptr() % _ALIGNMENT:
-            parameter.data = parameter.data.clone()
 
 
 def _fits_one_gpu(family: Any, config: Any, dtype: torch.dtype) -> bool:

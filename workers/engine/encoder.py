@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from workers.engine.alignment import align
 from workers.engine.batches import padded, token_ids
 from workers.engine.sources import ModelRefused, settle
+
+ANY_LENGTH = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,7 @@ def load_encoder(
 
 def wrap_encoder(model: Any, tokenizer: Any, *, name: str, revision: str, device: str = "cpu") -> Encoder:
     """Freeze an encoder that is in memory already."""
+    align(model)
     model.eval()
     model.requires_grad_(False)
     return Encoder(
@@ -111,3 +115,15 @@ def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
     """The mean over the positions where `mask` is 1; a text without any token gives zeros."""
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+def most_tokens(model: Any) -> int:
+    """How many tokens a text may have for this encoder: its positions, less those that RoBERTa and its like keep free.
+
+    `ANY_LENGTH` for an encoder without positions of its own.
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            free = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - free
+    return int(getattr(model.config, "max_position_embeddings", 0) or ANY_LENGTH)

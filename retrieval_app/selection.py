@@ -1,0 +1,62 @@
+"""The scoring contract of selectors (RSPG, LaMP reference §3): which of a pool's retrievers an input is given.
+
+A selector reads each candidate as a text, scores it by itself, and the highest score is chosen. This module says what
+it reads, how the choice is made, and what it learns from; the model itself runs in a worker.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lamp.selector_texts import SelectorText
+
+__all__ = ["POST", "PRE", "SelectorText", "choose", "label_distribution", "selector_text"]
+
+PRE = "pre"
+"""Reads the prompt alone, so it chooses before anything is generated."""
+POST = "post"
+"""Reads the output too, so every candidate is generated first."""
+
+
+def selector_text(*, reads: str, prompt: str, output: str | None) -> SelectorText:
+    """What a selector that reads `PRE` or `POST` reads of the candidate that has this prompt and gave this output.
+
+    Pre reads the prompt, lower-cased, and nothing else, whether or not there is an output. Post reads the same and, as
+    a second segment, the output as it was generated. Raises ValueError where Post has no output.
+
+    >>> selector_text(reads=POST, prompt="Paraphrase: Hello", output="Hi There")
+    SelectorText(text='paraphrase: hello', output='Hi There')
+    """
+    if reads == PRE:
+        return SelectorText(prompt.lower(), None)
+    if reads != POST:
+        raise ValueError(f"a selector reads {PRE} or {POST}")
+    if output is None:
+        raise ValueError("Post reads the output of every candidate: generate it first")
+    return SelectorText(prompt.lower(), output)
+
+
+def choose(scores: Sequence[float]) -> int:
+    """The place of the highest score; of equal ones the first in the pool's order.
+
+    Raises ValueError where there is no score, or one is not a number.
+    """
+    if len(scores) == 0:
+        raise ValueError("there is no candidate to choose from")
+    values = np.asarray(scores, dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError("a candidate's score is not a number")
+    return int(values.argmax())
+
+
+def label_distribution(utilities: Sequence[float]) -> list[float]:
+    """What a selector is taught of one question: the softmax of its candidates' utilities (`lamp.utility`).
+
+    >>> label_distribution([0.5, 0.5])
+    [0.5, 0.5]
+    """
+    values = np.asarray(utilities, dtype=np.float64)
+    if values.size == 0 or not np.isfinite(values).all():
+        raise ValueError("every candidate needs a utility that is a number")
+    weights = np.exp(values - values.max())
+    return [float(share) for share in weights / weights.sum()]
