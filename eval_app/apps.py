@@ -7,13 +7,23 @@ class EvalAppConfig(AppConfig):
 
     def ready(self) -> None:
         from common import navigation
-        from eval_app import experiments, import_checks, import_requests, import_sweeps, runs
+        from eval_app import (
+            experiments,
+            import_checks,
+            import_requests,
+            import_sweeps,
+            model_trainings,
+            runs,
+            training_kinds,
+        )
         from eval_app.destinations import DESTINATIONS
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
         from eval_app.kinds import IMPORT_DATASET, KINDS
+        from eval_app.selector_runs import SELECTORS
         from eval_app.webhook_events import OF_EXPERIMENTS
         from jobs import kinds, origins, sweeps
+        from retrieval_app.retrievers import SELECTING
         from training_app import finishers
         from users_app import erasers, exporting, webhook_events
 
@@ -24,7 +34,12 @@ class EvalAppConfig(AppConfig):
         origins.register(experiments.ORIGIN, experiments.step_ended)
         origins.register(import_requests.ORIGIN, import_requests.import_ended)
         origins.register(import_checks.ORIGIN, import_checks.check_ended)
+        origins.register(model_trainings.ORIGIN, model_trainings.jobs_ended)
         sweeps.register(experiments.advance_stalled)
+        sweeps.register(model_trainings.advance_stalled)
+        experiments.hear_of_ends(model_trainings.experiment_ended)
+        for kind_of_selector in sorted(SELECTING):
+            training_kinds.register(kind_of_selector, SELECTORS)
         sweeps.register(import_requests.sweep_sources, every_seconds=600)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)
         webhook_events.register(OF_EXPERIMENTS)

@@ -1,7 +1,7 @@
 """Experiments: made of runs, driven from stage to stage until the table stands."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -529,11 +529,26 @@ def advance_after(origin: str) -> None:
         request_advance(experiment_id=experiment_id)
 
 
+# Called with an experiment's id after each of its steps, whether or not it has ended; idempotent, with a sweep.
+_hearing: list[Callable[[int], None]] = []
+
+
+def hear_of_ends(listener: Callable[[int], None]) -> None:
+    """Have `listener` called with an experiment's id after each of its steps. Registering it again changes nothing."""
+    if listener not in _hearing:
+        _hearing.append(listener)
+
+
 def step_ended(origin: str) -> None:
     """A step of an experiment has ended: one that failed for good fails the experiment, which would wait for ever."""
     failure = failure_of_last(origin)
-    if failure is None:
-        return
+    if failure is not None:
+        _fail_active(origin, failure)
+    for listener in _hearing:
+        listener(int(origin.partition(":")[2]))
+
+
+def _fail_active(origin: str, failure: str) -> None:
     with transaction.atomic():
         active = Experiment.objects.select_for_update(no_key=True).filter(state=Experiment.State.ACTIVE)
         experiment = active.filter(pk=int(origin.partition(":")[2])).first()

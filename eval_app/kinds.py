@@ -53,6 +53,20 @@ COMPARE_EXPERIMENT = Kind(
     lease_seconds=120,
 )
 
+STEP_TRAINING = Kind(
+    name="step_training",
+    queue="cpu",
+    handler="workers.stepping_trainings.handle",
+    lease_seconds=60,
+)
+
+TRAIN_SELECTOR = Kind(
+    name="train_selector",
+    queue="training",
+    handler="workers.selector_training.handle",
+    lease_seconds=120,
+)
+
 KINDS = (
     IMPORT_DATASET,
     CHECK_IMPORT,
@@ -61,4 +75,6 @@ KINDS = (
     RECORD_PROVENANCE,
     SCORE_RUN,
     COMPARE_EXPERIMENT,
+    STEP_TRAINING,
+    TRAIN_SELECTOR,
 )

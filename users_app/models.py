@@ -432,6 +432,8 @@ class AuditEntry(models.Model):
         IMPORT_STARTED = "import.started", "an import was asked for"
         DATASET_DELETED = "dataset.deleted", "a dataset's deletion was asked for"
         QUOTA_CHANGED = "quota.changed", "a quota was changed"
+        SHARED_TRAINING_CHANGED = "shared_training.changed", "whose data shared models learn from was changed"
+        AGREEMENT_CHANGED = "agreement.changed", "an end user agreed to shared training, or no longer does"
         WEBHOOK_CREATED = "webhook.created", "a webhook was made"
         WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
         WEBHOOK_DELETED = "webhook.deleted", "a webhook was deleted"
@@ -476,6 +478,8 @@ class AuditEntry(models.Model):
                         "import.started",
                         "dataset.deleted",
                         "quota.changed",
+                        "shared_training.changed",
+                        "agreement.changed",
                         "webhook.created",
                         "webhook.changed",
                         "webhook.deleted",
