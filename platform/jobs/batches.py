@@ -298,7 +298,7 @@ class Batch(Sequence[ClaimedJob]):
         self.tell()
         self._jobs = [job for job in self._jobs if job.ended_as is None]
         freshen_connection()
-        if limit < 1 or self.alone or heart.stopping or self._others_wait():
+        if limit < 1 or self.alone or heart.stopping or self.others_wait():
             return []
         taken = claims.claim_more(self.kind, batch_key=self._batch_key, limit=limit, worker_id=heart.worker_id)
         joined = [ClaimedJob(one, self.kind) for one in taken]
@@ -311,7 +311,10 @@ class Batch(Sequence[ClaimedJob]):
         silent = (None, GIVEN_BACK, "lost", "waiting")
         origins.tell(job.origin for job in self._jobs if job.ended_as not in silent)
 
-    def _others_wait(self) -> bool:
+    def others_wait(self) -> bool:
+        """Whether jobs of another kind wait for what runs this one: of its queue or, in a worker of several queues that
+        hold models, of those. A handler that works in pieces may give its job back between two of them.
+        """
         queues = kinds.waited_for_together(self.kind.queue, served=heart.queues)
         others = [kind.name for kind in kinds.all_kinds(queues) if kind.name != self.kind.name]
         return bool(claims.kinds_waiting(others))
