@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,9 @@ from workers.engine.sources import ModelRefused
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_TOKENIZER_SETTINGS_FILE = "tokenizer_config.json"
+# How a tokenizer was loaded, which transformers writes among its settings.
+_OF_LOADING = ("is_local", "local_files_only", "name_or_path", "trust_remote_code")
 
 _MAX_CONFIG_BYTES = 1 << 16
 _MAX_BESIDE_BYTES = 1 << 26
@@ -52,6 +55,10 @@ def write_model_folder(folder: Path, *, model: Any, tokenizer: Any) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder, max_shard_size="1000GB")
     tokenizer.save_pretrained(folder)
+    path = folder / _TOKENIZER_SETTINGS_FILE
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in settings.items() if name not in _OF_LOADING}
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -72,6 +79,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     layers = [value for name, value in config.items() if "layer" in name and isinstance(value, int)]
     refuse_unless(all(value <= _MAX_LAYERS for value in layers), f"it has more than {_MAX_LAYERS} layers")
     return dict(config)
+
+
+def require_one_label(config: Mapping[str, Any]) -> None:
+    """Raise `ModelRefused` where the configuration speaks of more than one label.
+
+    To be asked before transformers reads it, which makes a name for each of as many labels as it says.
+    """
+    several = "its head has more than the one unit of a selector"
+    refuse_unless(config.get("num_labels") in (None, 1), several)
+    for names in (config.get("id2label"), config.get("label2id")):
+        refuse_unless(names is None or (isinstance(names, dict) and len(names) == 1), several)
 
 
 def _check_files(folder: Path) -> None:
@@ -103,7 +121,6 @@ def check_tensors(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None
         f"its tensors are not those of its configuration ({missing} missing, {unexpected} unexpected)",
     )
     for name, shape in expected.items():
-        refuse_unless(stored[name].dtype in _BYTES_OF_TYPE, f"{name} is of a type that is not read")
         refuse_unless(stored[name].shape == shape, f"{name} has another shape than its configuration says")
 
 
@@ -121,12 +138,11 @@ def _stored_tensors(path: Path) -> dict[str, StoredTensor]:
         }
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelRefused(f"The model cannot be used: {WEIGHTS_FILE} is no safetensors file.") from error
-    refuse_unless(size == _LENGTH_BYTES + length + _bytes(tensors.values()), f"{WEIGHTS_FILE} is damaged")
+    unread = [name for name, tensor in tensors.items() if tensor.dtype not in _BYTES_OF_TYPE]
+    refuse_unless(not unread, f"{len(unread)} tensors are of a type other than {', '.join(_BYTES_OF_TYPE)}")
+    values = sum(_BYTES_OF_TYPE[tensor.dtype] * math.prod(tensor.shape) for tensor in tensors.values())
+    refuse_unless(size == _LENGTH_BYTES + length + values, f"{WEIGHTS_FILE} is damaged")
     return tensors
-
-
-def _bytes(tensors: Iterable[StoredTensor]) -> int:
-    return sum(_BYTES_OF_TYPE.get(tensor.dtype, 0) * math.prod(tensor.shape) for tensor in tensors)
 
 
 def refuse_unless(holds: bool, problem: str) -> None:

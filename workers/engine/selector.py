@@ -19,7 +19,13 @@ from lamp.selector_texts import SelectorText
 from workers.engine.alignment import align
 from workers.engine.batches import padded
 from workers.engine.encoder import most_tokens
-from workers.engine.model_folders import check_tensors, read_config, refuse_unless, write_model_folder
+from workers.engine.model_folders import (
+    check_tensors,
+    read_config,
+    refuse_unless,
+    require_one_label,
+    write_model_folder,
+)
 from workers.engine.seeds import stream_seed
 from workers.engine.sources import ModelRefused, settle
 
@@ -102,10 +108,11 @@ def load_selector(folder: Path, *, device: str = "cpu", name: str | None = None)
     with one label, or could have other code run; tensors that are not those of its configuration, or not finite.
     """
     settings = read_config(folder)
+    require_one_label(settings)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         _require_encoder(config, name="The model")
-        refuse_unless(config.num_labels == 1, "a selector's head has one unit")
+        refuse_unless(config.num_labels == 1, "its head has not the one unit of a selector")
         with torch.device("meta"):
             expected = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).state_dict()
         check_tensors(folder, {key: tuple(tensor.shape) for key, tensor in expected.items()})
