@@ -8,3 +8,5 @@ from pathlib import Path
 
 SMALL_T5 = Path(__file__).parent / "t5"
 SMALL_ENCODER = Path(__file__).parent / "encoder"
+SMALL_SELECTOR_PRE = Path(__file__).parent / "selector_pre"
+SMALL_SELECTOR_POST = Path(__file__).parent / "selector_post"
