@@ -57,8 +57,8 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, identity: str) -> bytes:
     return save_safetensors(tensors, metadata={"training": json.dumps(state, sort_keys=True)})
 
 
-def _state(data: bytes) -> dict[str, Any]:
-    """What stands in a safetensors file's header of the training. Raises CheckpointRefused."""
+def training_state(data: bytes) -> dict[str, Any]:
+    """What stands in a checkpoint's header of its training. Raises CheckpointRefused."""
     try:
         length = int.from_bytes(data[:_LENGTH_BYTES], "little")
         if len(data) < _LENGTH_BYTES or length > min(len(data) - _LENGTH_BYTES, _MAX_HEADER_BYTES):
@@ -78,7 +78,7 @@ def read_checkpoint(data: bytes, *, identity: str, base: BaseModel, hyperparamet
     Raises:
         CheckpointRefused: not a whole checkpoint of the training that `identity` names.
     """
-    state = _state(data)
+    state = training_state(data)
     if state.get("form") != _FORM or state.get("identity") != identity:
         raise CheckpointRefused("the checkpoint belongs to another training")
     try:
