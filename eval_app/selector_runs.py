@@ -23,14 +23,14 @@ DEFAULT_POOL: Final = (NOTHING, "bm25", "recency", CONTRIEVER)
 
 HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
     {
-        "epochs": Bounds(20, 1, 1_000),
         "learning_rate": Bounds(1e-5, 1e-8, 1.0),
-        "weight_decay": Bounds(1e-4, 0.0, 1.0),
-        "warmup_ratio": Bounds(0.05, 0.0, 1.0),
+        "epochs": Bounds(10, 1, 1_000),
         "batch_size": Bounds(16, 1, 256),
         "temperature": Bounds(1.0, 0.01, 100.0),
-        "max_grad_norm": Bounds(1.0, 0.001, 1_000),
-        "eval_every": Bounds(0, 0, 1_000_000),
+        "gradient_clip": Bounds(1.0, 0.001, 1_000),
+        "weight_decay": Bounds(0.01, 0.0, 1.0),
+        "warmup_share": Bounds(0.05, 0.0, 1.0),
+        "validations": Bounds(10, 1, 1_000),
     }
 )
 

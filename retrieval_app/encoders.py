@@ -15,6 +15,11 @@ def default_encoder_name() -> str:
     return _SMALL if settings.DEFAULT_BASE_MODEL == _SMALL else settings.DEFAULT_ENCODER
 
 
+def default_initial_selector(base_model: str) -> str:
+    """The name of the encoder from which the training of a selector for a base model of that name begins."""
+    return _SMALL if base_model == _SMALL else settings.DEFAULT_SELECTOR_ENCODER
+
+
 def default_encoder() -> Encoder | None:
     """The newest revision of it that a worker has loaded; None where none has been so far."""
     return encoder_named(default_encoder_name())

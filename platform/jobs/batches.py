@@ -312,9 +312,7 @@ class Batch(Sequence[ClaimedJob]):
         origins.tell(job.origin for job in self._jobs if job.ended_as not in silent)
 
     def others_wait(self) -> bool:
-        """Whether jobs of another kind wait for what runs this one: of its queue or, in a worker of several queues that
-        hold models, of those. A handler that works in pieces may give its job back between two of them.
-        """
+        """Whether jobs of another kind wait for a worker like this one; who holds it for long may then give way."""
         queues = kinds.waited_for_together(self.kind.queue, served=heart.queues)
         others = [kind.name for kind in kinds.all_kinds(queues) if kind.name != self.kind.name]
         return bool(claims.kinds_waiting(others))

@@ -8,6 +8,8 @@ from config.settings.environment import env
 # The paper's are google/flan-t5-xxl and facebook/contriever.
 DEFAULT_BASE_MODEL: str = env.str("DEFAULT_BASE_MODEL", default="small")
 DEFAULT_ENCODER: str = env.str("DEFAULT_ENCODER", default="facebook/contriever")
+# What the training of a selector begins from; with the small base model it is the small encoder.
+DEFAULT_SELECTOR_ENCODER: str = env.str("DEFAULT_SELECTOR_ENCODER", default="allenai/longformer-base-4096")
 MODEL_DEVICE: str = env.str("MODEL_DEVICE", default="cpu")
 MODEL_THREADS: int = env.int("MODEL_THREADS", default=1)
 
