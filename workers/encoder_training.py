@@ -155,9 +155,7 @@ def _require_samples(feedback: EncoderFeedback, samples: dict[DatasetSplit.Split
 def _initial_encoder(training: ModelTraining) -> Encoder:
     source = encoder_source(training.initial_model)
     settled = settle(source.location, revision=source.revision)
-    return load_encoder(
-        source.location, revision=settled.revision, device=settings.MODEL_DEVICE, name=source.name
-    )
+    return load_encoder(source.location, revision=settled.revision, device=settings.MODEL_DEVICE, name=source.name)
 
 
 def _for_engine(sample: JudgedQuestion) -> RetrieverSample:

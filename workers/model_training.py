@@ -240,5 +240,3 @@ def _most_bytes(model: nn.Module, *, steps: int) -> int:
     sizes = [parameter.numel() * parameter.element_size() for parameter in model.parameters()]
     # Weights, two moments, and the best step's weights.
     return 4 * (sum(sizes) + len(sizes) * _HEADER_BYTES_PER_TENSOR) + steps * _BYTES_PER_STEP + _SLACK_BYTES
-
-

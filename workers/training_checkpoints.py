@@ -25,9 +25,7 @@ class TrainingCheckpoints(CheckpointStore):
         """
 
         def read(data: bytes) -> Checkpoint:
-            checkpoint = read_checkpoint(
-                data, identity=identity, base=base, hyperparameters=request.hyperparameters
-            )
+            checkpoint = read_checkpoint(data, identity=identity, base=base, hyperparameters=request.hyperparameters)
             if checkpoint.done > total_steps(len(request.pairs), request.hyperparameters):
                 raise CheckpointRefused("the checkpoint has more steps than the training")
             return checkpoint
