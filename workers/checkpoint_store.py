@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 
 
 class CheckpointStore:
-    """Checkpoints below prefixes, one prefix a training. One is written at a time, in a thread, beside the next steps."""
+    """Checkpoints, those of a training below a prefix. One is written at a time, in a thread, beside the next steps."""
 
     def __init__(self, store: ObjectStore | None = None) -> None:
         self._store = store or get_store()
