@@ -12,6 +12,7 @@ class EvalAppConfig(AppConfig):
             import_checks,
             import_requests,
             import_sweeps,
+            model_sweep,
             model_trainings,
             runs,
             training_kinds,
@@ -38,6 +39,7 @@ class EvalAppConfig(AppConfig):
         origins.register(model_trainings.ORIGIN, model_trainings.jobs_ended)
         sweeps.register(experiments.advance_stalled)
         sweeps.register(model_trainings.advance_stalled)
+        sweeps.register(model_sweep.sweep_model_objects, every_seconds=model_sweep.EVERY_SECONDS)
         experiments.hear_of_ends(model_trainings.experiment_ended)
         for kind_of_selector in sorted(SELECTING):
             training_kinds.register(kind_of_selector, SELECTORS)

@@ -1,7 +1,8 @@
 """Deleting a dataset with all that hangs on it: asked for here, done by a job in transactions of bounded size.
 
-Experiments, runs with their predictions and improvement records, questions, splits and kept files go. So do the people
-whom an import of the dataset has made, with their documents, adapters and vectors, unless anything else uses them.
+Trainings of models, experiments, runs with their predictions and improvement records, questions, splits and kept files
+go. So do the people whom an import of the dataset has made, with their documents, adapters and vectors, unless anything
+else uses them.
 
 The job may die and be repeated at any place: each step finds what is left, and the dataset's own row goes last.
 """
@@ -18,7 +19,18 @@ from django.db.models.functions import Now
 from common.objects import get_store
 from eval_app.import_requests import is_kept, kept_sources
 from eval_app.kinds import DELETE_DATASET, IMPORT_DATASET
-from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run, UserImprovement
+from eval_app.model_trainings import OPEN
+from eval_app.models import (
+    Dataset,
+    DatasetSplit,
+    Experiment,
+    ExperimentRun,
+    ModelTraining,
+    Prediction,
+    Question,
+    Run,
+    UserImprovement,
+)
 from eval_app.runs import TERMINAL
 from eval_app.selectors import run_origin
 from jobs.models import UNFINISHED, Job
@@ -131,6 +143,8 @@ def delete_contents(
     def tell(doing: str) -> None:
         report(min(removed["questions"] + removed["predictions"], total), total, doing)
 
+    # A model that was trained on it stays: it is not the dataset's alone, and people are erased from it by name.
+    ModelTraining.objects.filter(workspace=workspace, dataset=dataset).delete()
     for experiment in Experiment.objects.filter(workspace=workspace, dataset=dataset).only("pk"):
         tell("deleting experiments")
         with transaction.atomic():
@@ -174,6 +188,9 @@ def _in_use(workspace: Workspace, dataset: Dataset) -> str:
     imports = Job.objects.filter(workspace_id=workspace.pk, kind=IMPORT_DATASET.name, state__in=UNFINISHED)
     if imports.filter(payload__dataset=dataset.name).exists():
         return "An import into this dataset is under way. Wait until it has ended, or cancel it."
+    training = ModelTraining.objects.filter(workspace=workspace, dataset=dataset, state__in=OPEN).order_by("pk").first()
+    if training is not None:
+        return f"Training {training.pk} of a model on this dataset is under way. Wait until it has ended, or cancel it."
     active = Experiment.objects.filter(workspace=workspace, dataset=dataset, state=Experiment.State.ACTIVE)
     name = active.order_by("pk").values_list("name", flat=True).first()
     if name is not None:

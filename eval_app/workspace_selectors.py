@@ -61,8 +61,8 @@ class ColumnCounts:
     failed: int
 
 
-def column_counts(*, experiments: Collection[Experiment]) -> dict[int, ColumnCounts]:
-    """By experiment, how far its columns are."""
+def column_counts(*, experiments: Collection[Experiment] | Collection[int]) -> dict[int, ColumnCounts]:
+    """By experiment (they, or their ids), how far its columns are."""
     ended = Q(run__state__in=[Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED]) | ~Q(refusal="")
     found = (
         ExperimentRun.objects.filter(experiment__in=experiments)

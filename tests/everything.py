@@ -6,6 +6,7 @@ from eval_app.uploads import create_upload
 from jobs.services import JobSpec, cancel, enqueue
 from tests import people
 from tests.eval_app.stored import answered_run, ended
+from tests.eval_app.trained import a_trained_model, a_training
 from tests.lamp.own_tasks import REPLIES
 from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
@@ -29,6 +30,8 @@ def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit
     answers = ["rain on my roses again", "my bike", "garden gloves"]
     runs = {method: answered_run(dev, answers, method=method) for method in ("none", "rag:bm25")}
     ended(dev, runs)
+    selector = a_trained_model(workspace, alice, erasures=1)
+    a_training(dev.dataset, state="done", trained_model=selector)
     create_upload(workspace=workspace, name=FILENAME, size=2)
     _an_import_with_a_problem(workspace)
     define_task(workspace=workspace, definition=REPLIES)

@@ -35,6 +35,7 @@ BODIES = [
     {"filename": "questions.json", "bytes": 2},
     {"dataset": "tweets", "split": "dev", "questions": 1},
     {"name": "first", "dataset": "tweets", "methods": ["none"], "base_model": "some/t5"},
+    {"kind": "rspg-pre", "dataset": "tweets", "base_model": "some/t5", "pool": ["none", "bm25"]},
 ]
 
 

@@ -1,4 +1,4 @@
-"""Addresses of uploads, imports, datasets, experiments and runs, below /api/v1/."""
+"""Addresses of uploads, imports, datasets, experiments, runs and trained models, below /api/v1/."""
 
 from django.urls import URLPattern, path
 
@@ -10,8 +10,15 @@ from eval_app.api.experiments import (
     ExperimentView,
 )
 from eval_app.api.imports import ImportsView
+from eval_app.api.model_trainings import (
+    ModelTrainingCancellationView,
+    ModelTrainingResumptionView,
+    ModelTrainingsView,
+    ModelTrainingView,
+)
 from eval_app.api.predictions import ImprovementsView, PredictionsView
 from eval_app.api.runs import ExperimentRunsView, RunView
+from eval_app.api.trained_models import RetrainingView, TrainedModelsView, TrainedModelView
 from eval_app.api.uploads import UploadsView, UploadView
 
 urlpatterns: list[URLPattern] = [
@@ -29,4 +36,11 @@ urlpatterns: list[URLPattern] = [
     path("runs/<id:run_id>", RunView.as_view()),
     path("runs/<id:run_id>/predictions", PredictionsView.as_view()),
     path("runs/<id:run_id>/improvements", ImprovementsView.as_view()),
+    path("model-trainings", ModelTrainingsView.as_view()),
+    path("model-trainings/<id:model_training_id>", ModelTrainingView.as_view()),
+    path("model-trainings/<id:model_training_id>/cancel", ModelTrainingCancellationView.as_view()),
+    path("model-trainings/<id:model_training_id>/resume", ModelTrainingResumptionView.as_view()),
+    path("trained-models", TrainedModelsView.as_view()),
+    path("trained-models/<id:trained_model_id>", TrainedModelView.as_view()),
+    path("trained-models/<id:trained_model_id>/retrain", RetrainingView.as_view()),
 ]

@@ -17,8 +17,8 @@ from jobs.models import Job
 from jobs.origins import tell
 from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.services import ensure_encoder
+from tests.eval_app.standing_feedback import answer_feedback, ask_for_training, both_splits
 from tests.eval_app.stored import start
-from tests.eval_app.trained import answer_feedback, ask_for_training, both_splits
 from tests.people import Asked, split_of
 from users_app.erasure import erase_end_user
 from users_app.shared_training import set_agreement, set_shared_training

@@ -7,7 +7,7 @@ from eval_app.selector_feedback import SelectorFeedback, feedback_stands
 from eval_app.training_kinds import TrainingFailed
 from lamp.catalogue import get_task
 from lamp.utility import utility
-from tests.eval_app.trained import answer_feedback, ask_for_training, both_splits
+from tests.eval_app.standing_feedback import answer_feedback, ask_for_training, both_splits
 from tests.people import tweets_of
 from users_app.erasure import erase_document, erase_end_user
 from users_app.models import ProfileEntry

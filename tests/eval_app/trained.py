@@ -1,67 +1,88 @@
-"""Selector trainings of two people's tweets, as small as they come."""
+"""Trainings and trained models as the database holds them; nobody trains them."""
 
+import uuid
 from typing import Any
 
-from eval_app.model_trainings import request_training
-from eval_app.models import DatasetSplit, ModelTraining, Prediction, Question, Run
-from eval_app.reports import score_run
-from eval_app.selector_runs import method_of_member
-from tests.eval_app.stored import PARAMETERS, a_base_model, a_run
-from tests.people import questions_of, split_of
-from training_app.models import BaseModel
-from users_app.models import EndUser
-from users_app.shared_training import set_shared_training
+from django.db.models.functions import Now
 
-POOL = ("none", "bm25")
-FEW_STEPS = {"epochs": 2, "batch_size": 2, "learning_rate": 1e-3}
+from eval_app.models import Dataset, ModelTraining
+from jobs.models import Job
+from jobs.services import JobSpec, enqueue
+from retrieval_app.models import Participant, TrainedModel
+from tests.eval_app.stored import PARAMETERS, a_base_model
+from users_app.models import EndUser, Workspace
 
-
-def both_splits(alice: EndUser, bob: EndUser) -> tuple[DatasetSplit, DatasetSplit]:
-    """The same questions as train and as dev split; the workspace lets everyone's data be learned from."""
-    set_shared_training(workspace=alice.workspace, policy="everyone")
-    train, dev = (split_of(questions_of(alice, bob), split=split) for split in ("train", "dev"))
-    return train, dev
+POOL = [{"retriever": "none"}, {"retriever": "bm25"}]
+HYPERPARAMETERS: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-5}
+BASE_MODEL = "some/t5@1"
+METRICS: dict[str, Any] = {}
 
 
-def ask_for_training(split: DatasetSplit, /, **changed: Any) -> ModelTraining:
-    """Ask for a selector of the dataset of `split`."""
-    asked: dict[str, Any] = {
-        "workspace": split.dataset.workspace,
+def a_trained_model(workspace: Workspace | None, *participants: EndUser, **fields: Any) -> TrainedModel:
+    """A selector that stands ready, for tweets unless told."""
+    told = {
         "kind": "rspg-pre",
-        "dataset": split.dataset,
-        "tasks": None,
-        "base_model": changed.get("base_model") or a_base_model(),
-        "encoder": None,
+        "tasks": ["LaMP-7"],
+        "base_model": BASE_MODEL,
+        "documents_wanted": 4,
+        "pool": POOL,
+        "initial_model": "/srv/models/small@abc",
+        "hyperparameters": HYPERPARAMETERS,
+        "seed": 0,
+        "feedback_digest": "f" * 64,
+        "identity": f"{TrainedModel.objects.count():064}",
+        "object_prefix": "" if workspace is None else "trained/1/",
+        "content_digest": "c" * 64,
+        "size_bytes": 1_500_000,
+        "metrics": METRICS,
+        "loss_curve": [0.5, 0.25, 0.125],
+        "steps": 3,
+        "training_seconds": 12.5,
+        "versions": {"torch": "2"},
+        "hardware": {"cores": 2},
+        "participant_count": len(participants),
+        **fields,
+    }
+    made = TrainedModel.objects.create(workspace=workspace, **told)
+    Participant.objects.bulk_create(Participant(trained_model=made, end_user=one) for one in participants)
+    return made
+
+
+def a_training(dataset: Dataset, **fields: Any) -> ModelTraining:
+    """A selector's training; it gathers feedback unless told otherwise."""
+    state = fields.get("state", "feedback")
+    told = {
+        "kind": "rspg-pre",
+        "tasks": ["LaMP-7"],
+        "base_model": a_base_model(),
         "initial_model": "small",
         "pool": POOL,
-        "documents_wanted": 2,
+        "documents_wanted": 4,
         "parameters": PARAMETERS,
-        "hyperparameters": FEW_STEPS,
-        "seed": 0,
-        "user_limit": None,
+        "hyperparameters": HYPERPARAMETERS,
+        "finished_at": None if state in ("feedback", "training") else Now(),
+        "begun_by": "rita",
+        **fields,
     }
-    return request_training(**{**asked, **changed})
+    made = ModelTraining.objects.create(workspace=dataset.workspace, dataset=dataset, **told)
+    made.refresh_from_db()
+    return made
 
 
-def answer_feedback(
-    split: DatasetSplit, *, best: str = "bm25", base_model: BaseModel | None = None, pool: tuple[str, ...] = POOL
-) -> list[Run]:
-    """Runs of the pool that stand: `best` gives the right answers, and the others nothing like them."""
-    runs = []
-    for name in pool:
-        run = a_run(split, method_of_member(name).key, base_model=base_model or a_base_model())
-        Prediction.objects.bulk_create(
-            Prediction(
-                run=run,
-                question=question,
-                end_user_id=question.end_user_id,
-                prompt=f"{name} {question.input}",
-                output=question.gold if name == best else "zzz",
-            )
-            for question in Question.objects.filter(split=split).order_by("position")
-        )
-        Run.objects.filter(pk=run.pk).update(state=Run.State.SCORING)
-        run.refresh_from_db()
-        score_run(run=run)
-        runs.append(run)
-    return runs
+def a_job_that_trains(training: ModelTraining) -> Job:
+    """Its job, which waits for a worker."""
+    return enqueue(JobSpec(kind="train_selector", origin=f"model-training:{training.pk}"))
+
+
+def at_work(job: Job, *, done: int, total: int, message: str) -> None:
+    """As if a worker had it and were so far."""
+    Job.objects.filter(pk=job.pk).update(
+        state="running",
+        claim=uuid.uuid4(),
+        lease_until=Now(),
+        started_at=Now(),
+        attempts=1,
+        progress_done=done,
+        progress_total=total,
+        progress_message=message,
+    )

@@ -16,8 +16,8 @@ from jobs.models import Job
 from jobs.runner import claim_batch, run_batch
 from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.selection import choose, selector_text
+from tests.eval_app.standing_feedback import answer_feedback, ask_for_training, both_splits
 from tests.eval_app.stored import small_t5
-from tests.eval_app.trained import answer_feedback, ask_for_training, both_splits
 from tests.workers.passes import a_gentle_stop
 from users_app.erasure import erase_end_user
 from users_app.shared_training import set_agreement, set_shared_training

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Final
 
+from django.db import transaction
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from common.api.bounded_streams import BoundedStream, Places
 from common.api.pagination import PageQuery, page_schema
 from common.api.problems import not_found
-from common.api.serializers import StrictSerializer
+from common.api.serializers import BooleanField, StrictSerializer
 from users_app.api.base import WorkspaceView
 from users_app.api.erasures import ErasureSerializer, erasure_response
 from users_app.erasure import erase_end_user
@@ -22,6 +23,7 @@ from users_app.exporting import export_end_user
 from users_app.models import EndUser, Scope
 from users_app.selectors import document_counts, end_users
 from users_app.services import put_end_user
+from users_app.shared_training import set_agreement
 
 _ZIP: Final = "application/zip"
 # Each holds a thread and a connection of its process for as long as the client reads.
@@ -32,7 +34,13 @@ class EndUserSerializer(serializers.Serializer):
     """A person, by the client's own id."""
 
     id = serializers.CharField(source="external_id", read_only=True)
+    agreed_to_shared_training = serializers.SerializerMethodField(
+        help_text="Whether they have agreed that models of the whole workspace learn from their data too."
+    )
     created_at = serializers.DateTimeField(read_only=True)
+
+    def get_agreed_to_shared_training(self, end_user: EndUser) -> bool:
+        return end_user.agreed_to_shared_training_at is not None
 
 
 class EndUserDetail(EndUserSerializer):
@@ -45,7 +53,14 @@ class EndUserDetail(EndUserSerializer):
 
 
 class NewEndUser(StrictSerializer):
-    """Nothing is to be said of a person; the body is empty, or an empty object."""
+    """Nothing need be said of a person: the body may be empty, or an empty object."""
+
+    agreed_to_shared_training = BooleanField(
+        required=False,
+        help_text="Whether selectors and fine-tuned encoders, which learn from many users at once, may learn from this "
+        "one's data where the workspace asks its users (see `GET /usage`). Left out: it stays as it is, which is no "
+        "for a new user. A no concerns trainings from then on.",
+    )
 
 
 class EndUsersView(WorkspaceView):
@@ -80,9 +95,18 @@ class EndUserView(WorkspaceView):
         },
     )
     def put(self, request: Request, user_id: str) -> Response:
-        """Make a user, or find that there is one. Doing so again changes nothing."""
-        self.body(NewEndUser)
-        end_user, made = put_end_user(workspace=self.workspace, external_id=user_id)
+        """Make a user, or find that there is one, and say whether they agree to shared training. Doing so again
+        changes nothing.
+        """
+        agreed = self.body(NewEndUser).get("agreed_to_shared_training")
+        try:
+            with transaction.atomic():
+                end_user, made = put_end_user(workspace=self.workspace, external_id=user_id)
+                if agreed is not None:
+                    set_agreement(workspace=self.workspace, end_user=end_user, agreed=agreed, by=self.actor)
+        except EndUser.DoesNotExist:
+            # Erased meanwhile.
+            raise not_found() from None
         return Response(EndUserDetail(end_user).data, status=201 if made else 200)
 
     @extend_schema(

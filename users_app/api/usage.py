@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from users_app.api.base import WorkspaceView
-from users_app.models import Quota, Scope
+from users_app.models import Quota, Scope, SharedTraining
 from users_app.quotas import standings
 
 OVER_QUOTA: Final = {
@@ -35,9 +35,16 @@ class QuotaSerializer(serializers.Serializer):
 
 
 class UsageSerializer(serializers.Serializer):
-    """Every quota of a workspace."""
+    """Every quota of a workspace, and whose data it may train on."""
 
     data = QuotaSerializer(many=True, read_only=True)  # type: ignore[assignment]
+    shared_training = serializers.ChoiceField(
+        choices=SharedTraining.choices,
+        read_only=True,
+        help_text="Whose data selectors and fine-tuned encoders, which learn from many users at once, may learn from: "
+        "`nobody`'s, that of users who have `agreed`, or `everyone`'s. Adapters, which learn from one user for that "
+        "user, are not concerned.",
+    )
 
 
 class UsageView(WorkspaceView):
@@ -46,6 +53,7 @@ class UsageView(WorkspaceView):
     @extend_schema(operation_id="get_usage", responses=UsageSerializer)
     def get(self, request: Request) -> Response:
         """See what the workspace may have, and has: documents, adapters that can be used, the bytes of both, and
-        generations that were asked for today (UTC).
+        generations that were asked for today (UTC); and whose data it may train on for all.
         """
-        return Response(UsageSerializer({"data": standings(workspace=self.workspace)}).data)
+        told = {"data": standings(workspace=self.workspace), "shared_training": self.workspace.shared_training}
+        return Response(UsageSerializer(told).data)

@@ -1,4 +1,4 @@
-"""How many experiments clients have going."""
+"""How many experiments and trainings clients have going."""
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -9,3 +9,9 @@ EXPERIMENTS_AT_ONCE: int = env.int("EXPERIMENTS_AT_ONCE", default=20)
 
 if EXPERIMENTS_AT_ONCE < 1:
     raise ImproperlyConfigured(f"EXPERIMENTS_AT_ONCE must be positive, not {EXPERIMENTS_AT_ONCE}.")
+
+# Likewise, of selectors and encoders that are trained over many users.
+MODEL_TRAININGS_AT_ONCE: int = env.int("MODEL_TRAININGS_AT_ONCE", default=5)
+
+if MODEL_TRAININGS_AT_ONCE < 1:
+    raise ImproperlyConfigured(f"MODEL_TRAININGS_AT_ONCE must be positive, not {MODEL_TRAININGS_AT_ONCE}.")

@@ -7,8 +7,9 @@ import pytest
 
 from tests.people import TWEETS
 from tests.training_app.generations import asked
-from users_app.models import Document, Quota, Scope
+from users_app.models import Document, Quota, Scope, SharedTraining
 from users_app.quotas import set_quotas
+from users_app.shared_training import set_shared_training
 
 ALICE = "/api/v1/users/alice/documents"
 
@@ -49,6 +50,12 @@ def test_usage_says_of_each_quota_what_there_may_be_and_what_there_is(api, alice
 
 def test_usage_is_the_keys_workspaces(stranger_api, alice, mallory):
     assert stranger_api.get("/api/v1/usage").json()["data"][0]["used"] == 3
+
+
+@pytest.mark.parametrize("policy", SharedTraining.values)
+def test_usage_says_whose_data_may_be_trained_on(api, workspace, policy):
+    set_shared_training(workspace=workspace, policy=policy)
+    assert api.get("/api/v1/usage").json()["shared_training"] == policy
 
 
 def test_usage_needs_the_scope_read(api_key, client_of):

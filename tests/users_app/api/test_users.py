@@ -32,7 +32,37 @@ def test_an_id_that_cannot_be_one_is_not_found(api, name):
     assert api.put(f"/api/v1/users/{quote(name, safe='')}").status_code == 404
 
 
-def test_nothing_is_to_be_said_of_a_user(api):
+def test_a_user_has_agreed_to_nothing_until_it_is_said(api):
+    assert api.put("/api/v1/users/carol").json()["agreed_to_shared_training"] is False
+    assert api.get("/api/v1/users").json()["data"][0]["agreed_to_shared_training"] is False
+
+
+def test_what_a_user_agreed_to_stays_until_they_say_otherwise(api, alice):
+    def told(body=None):
+        return api.put("/api/v1/users/alice", body, format="json").json()["agreed_to_shared_training"]
+
+    agreed, unsaid = told({"agreed_to_shared_training": True}), told()
+    since = EndUser.objects.get(pk=alice.pk).agreed_to_shared_training_at
+    again = told({"agreed_to_shared_training": True})
+    assert (agreed, unsaid, again) == (True, True, True)
+    assert EndUser.objects.get(pk=alice.pk).agreed_to_shared_training_at == since
+    assert told({"agreed_to_shared_training": False}) is False
+    assert EndUser.objects.get(pk=alice.pk).agreed_to_shared_training_at is None
+
+
+def test_a_new_user_may_agree_at_once(api):
+    answer = api.put("/api/v1/users/carol", {"agreed_to_shared_training": True}, format="json")
+    assert (answer.status_code, answer.json()["agreed_to_shared_training"]) == (201, True)
+
+
+@pytest.mark.parametrize("wrong", [None, "yes", 1])
+def test_an_agreement_is_a_plain_yes_or_no(api, workspace, wrong):
+    refused = api.put("/api/v1/users/carol", {"agreed_to_shared_training": wrong}, format="json")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "/agreed_to_shared_training")
+    assert not EndUser.objects.filter(workspace=workspace).exists()
+
+
+def test_nothing_else_is_to_be_said_of_a_user(api):
     refused = api.put("/api/v1/users/carol", {"name": "Carol"}, format="json")
     assert refused.status_code == 400
     assert refused.json()["errors"][0]["field"] == "/name"
