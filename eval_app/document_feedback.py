@@ -28,7 +28,7 @@ from users_app.selectors import documents_of, lock_end_users
 from users_app.shared_training import may_learn_from
 
 FIRST_DOCUMENTS: Final = 16
-"""How many of the initial retriever's documents are judged, unless told otherwise."""
+"""How many of the initial retriever's documents are judged, unless told otherwise (LaMP reference §3)."""
 
 # Enough that passes of the base model are full, few enough that progress shows.
 QUESTIONS_A_JOB: Final = 16

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db.models import QuerySet
 
-from eval_app.document_feedback import FeedbackSettings, request_feedback
+from eval_app.document_feedback import FIRST_DOCUMENTS, FeedbackSettings, request_feedback
 from eval_app.kinds import GATHER_DOCUMENT_FEEDBACK, TRAIN_ENCODER
 from eval_app.model_trainings import training_origin
 from eval_app.models import DatasetSplit, ModelTraining
@@ -23,6 +23,9 @@ from training_app.hyperparameters import Bounds
 SPLITS: Final = (DatasetSplit.Split.TRAIN, DatasetSplit.Split.DEV)
 """What is learned from, and what the best step is picked on."""
 
+JUDGED_DOCUMENTS: Final = "judged_documents"
+"""Of the hyperparameters, how many of the initial retriever's first documents are judged."""
+
 HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
     {
         "learning_rate": Bounds(1e-5, 1e-8, 1.0),
@@ -33,6 +36,8 @@ HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
         "weight_decay": Bounds(0.01, 0.0, 1.0),
         "warmup_share": Bounds(0.05, 0.0, 1.0),
         "validations": Bounds(10, 1, 1_000),
+        # Among one document there is no better and worse.
+        JUDGED_DOCUMENTS: Bounds(FIRST_DOCUMENTS, 2, 200),
     }
 )
 
@@ -58,7 +63,7 @@ def settings_of(training: ModelTraining) -> FeedbackSettings:
         task=get_task(task),
         encoder=training.encoder,
         base_model=training.base_model,
-        documents=training.documents_wanted,
+        documents=training.hyperparameters[JUDGED_DOCUMENTS],
         parameters=training.parameters,
     )
 
@@ -72,11 +77,6 @@ def _settle(training: ModelTraining, pool: Sequence[str]) -> None:
         raise TrainingRefused(
             "An encoder is trained for one task: begin a training for each of them.",
             about="tasks",
-        )
-    if training.documents_wanted < 2:
-        raise TrainingRefused(
-            "Among one document there is no better and worse: have two or more of each question judged.",
-            about="documents_wanted",
         )
 
 

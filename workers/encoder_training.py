@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from eval_app.encoder_feedback import EncoderFeedback, JudgedQuestion, feedback_stands
-from eval_app.encoder_trainings import SPLITS
+from eval_app.encoder_trainings import JUDGED_DOCUMENTS, SPLITS
 from eval_app.models import DatasetSplit, ModelTraining
 from eval_app.trained_model_records import ModelFacts
 from jobs.batches import Batch, ClaimedJob, Permanent
@@ -44,8 +44,6 @@ _MODES: Final = {TrainedModel.Kind.ROPG_KD: DISTILLATION, TrainedModel.Kind.ROPG
 # Between two looks at whether the job is to go on.
 _SAMPLES_AT_ONCE: Final = 500
 _SCORED_AT_ONCE: Final = 32
-# As many documents as a prompt has in every experiment of the paper.
-_RETRIEVED: Final = 4
 
 
 def handle(batch: Batch) -> None:
@@ -70,7 +68,7 @@ def _train(course: Course) -> None:
         [_for_engine(sample) for sample in samples[_TRAIN]],
         [_for_engine(sample) for sample in samples[_DEV]],
         mode=_MODES[TrainedModel.Kind(training.kind)],
-        hyperparameters=RetrieverHyperparameters.from_mapping(training.hyperparameters),
+        hyperparameters=_for_trainer(training),
         seed=training.seed,
     )
 
@@ -81,15 +79,17 @@ def _train(course: Course) -> None:
             feedback_ids=feedback.feedback_ids,
         )
 
-    seconds = course.run(trainer, identity=identity, stands=stands)
+    seconds = course.run(trainer, model=initial.model, identity=identity, stands=stands)
     encoder = trainer.best()
     metrics = {
         "dev": {
             task: {
                 "questions": len(samples[_DEV]),
-                "initial": _retrieved_utility(job, initial, samples[_DEV]),
-                "encoder": _retrieved_utility(job, encoder, samples[_DEV]),
-                "oracle": _mean([_best_possible(sample.utilities) for sample in samples[_DEV]]),
+                "initial": _retrieved_utility(job, initial, samples[_DEV], count=training.documents_wanted),
+                "encoder": _retrieved_utility(job, encoder, samples[_DEV], count=training.documents_wanted),
+                "oracle": _mean(
+                    [_best_possible(sample.utilities, count=training.documents_wanted) for sample in samples[_DEV]]
+                ),
             }
             for task in training.tasks
         },
@@ -158,6 +158,11 @@ def _initial_encoder(training: ModelTraining) -> Encoder:
     return load_encoder(source.location, revision=settled.revision, device=settings.MODEL_DEVICE, name=source.name)
 
 
+def _for_trainer(training: ModelTraining) -> RetrieverHyperparameters:
+    chosen = {name: value for name, value in training.hyperparameters.items() if name != JUDGED_DOCUMENTS}
+    return RetrieverHyperparameters.from_mapping(chosen)
+
+
 def _for_engine(sample: JudgedQuestion) -> RetrieverSample:
     return RetrieverSample(sample.query, sample.documents, sample.utilities)
 
@@ -180,9 +185,9 @@ def _identity(training: ModelTraining, *, initial_model: str, feedback_digest: s
     )
 
 
-def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[JudgedQuestion]) -> float:
-    """What the documents that `encoder` ranks first are worth, each alone: the mean of the first four, over the
-    questions.
+def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[JudgedQuestion], *, count: int) -> float:
+    """What the first `count` documents that `encoder` ranks among those judged are worth, each alone: the mean over
+    them, and over the questions.
     """
     worth: list[float] = []
     for first in range(0, len(samples), _SCORED_AT_ONCE):
@@ -193,12 +198,12 @@ def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[Judg
         for sample in some:
             query = next(vectors)
             scores = [float(next(vectors) @ query) for _ in sample.documents]
-            worth.append(_mean([sample.utilities[at] for at in order_by_score(scores)[:_RETRIEVED]]))
+            worth.append(_mean([sample.utilities[at] for at in order_by_score(scores)[:count]]))
     return _mean(worth)
 
 
-def _best_possible(utilities: Sequence[float]) -> float:
-    return _mean(sorted(utilities, reverse=True)[:_RETRIEVED])
+def _best_possible(utilities: Sequence[float], *, count: int) -> float:
+    return _mean(sorted(utilities, reverse=True)[:count])
 
 
 def _mean(values: Sequence[Any]) -> float:

@@ -9,7 +9,7 @@ from tests.people import questions_of, split_of
 from users_app.models import EndUser
 from users_app.shared_training import set_shared_training
 
-FEW_STEPS = {"epochs": 3, "batch_size": 2, "learning_rate": 1e-3}
+FEW_STEPS = {"epochs": 3, "batch_size": 2, "learning_rate": 1e-3, "judged_documents": 3}
 # Enough tokens that the small model's answers differ from document to document.
 JUDGED = {**PARAMETERS, "max_output_tokens": 16}
 
@@ -32,7 +32,7 @@ def ask_for_encoder(split: DatasetSplit, /, **changed: Any) -> ModelTraining:
         "encoder": changed.get("encoder") or small_encoder(),
         "initial_model": "small",
         "pool": (),
-        "documents_wanted": 3,
+        "documents_wanted": 2,
         "parameters": JUDGED,
         "hyperparameters": FEW_STEPS,
         "seed": 0,

@@ -104,7 +104,9 @@ def test_the_other_kind_of_training_finds_all_of_it_there(train, gather):
     assert not Job.objects.filter(kind=GATHER, state=State.WAITING).exists()
 
 
-@pytest.mark.parametrize("changed", [{"documents_wanted": 2}, {"parameters": {**JUDGED, "num_beams": 2}}])
+@pytest.mark.parametrize(
+    "changed", [{"hyperparameters": {"judged_documents": 2}}, {"parameters": {**JUDGED, "num_beams": 2}}]
+)
 def test_what_was_judged_otherwise_does_not_count(train, gather, changed):
     gather(ask_for_encoder(train))
     other = step_training(training_id=ask_for_encoder(train, **changed).pk)

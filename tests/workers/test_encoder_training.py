@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from common.objects import get_store
-from eval_app.document_feedback import request_feedback
 from eval_app.encoder_trainings import settings_of, splits_of
-from eval_app.experiments import advance_experiment
 from eval_app.model_trainings import cancel_training, retrain, step_training
 from eval_app.models import DocumentFeedback, ModelTraining, Prediction, Question, Run
 from jobs.models import Job, State
 from retrieval_app.models import Embedding, Encoder, Participant, TrainedModel
-from tests.eval_app.judged import JUDGED, ask_for_encoder, both_splits
+from tests.eval_app.judged import FEW_STEPS, JUDGED, ask_for_encoder, both_splits
 from tests.eval_app.stored import small_encoder
 from tests.people import TWEETS, tweets_of
 from users_app.erasure import erase_end_user
@@ -61,7 +59,7 @@ def judged_otherwise(training):
 def test_from_nothing_to_an_encoder(train, alice, bob, trained):
     model = trained(ask_for_encoder(train))
     initial = small_encoder()
-    assert (model.kind, model.tasks, model.pool, model.documents_wanted) == ("ropg-kd", [TWEETS], [], 3)
+    assert (model.kind, model.tasks, model.pool, model.documents_wanted) == ("ropg-kd", [TWEETS], [], 2)
     assert model.initial_model == f"{initial.name}@{initial.revision}"
     assert (model.encoder.name, model.encoder.revision) == (f"trained/{model.identity}", model.content_digest)
     assert model.encoder.dimension == initial.dimension
@@ -79,7 +77,7 @@ def test_from_nothing_to_an_encoder(train, alice, bob, trained):
 @pytest.mark.parametrize("kind", ["ropg-kd", "ropg-rl"])
 def test_it_learns_to_retrieve_what_the_base_model_makes_use_of(train, trained, kind):
     training = ask_for_encoder(
-        train, kind=kind, hyperparameters={"epochs": 30, "batch_size": 3, "learning_rate": 1e-3, "temperature": 20.0}
+        train, kind=kind, hyperparameters={**FEW_STEPS, "epochs": 30, "batch_size": 3, "temperature": 20.0}
     )
     judged_otherwise(training)
     model = trained(training)
@@ -118,8 +116,10 @@ def test_another_seed_another_method_are_others(train, trained):
     assert DocumentFeedback.objects.count() == 6
 
 
-def test_interrupted_it_goes_on_where_it_was_kept(train, trained, in_process, settings, monkeypatch):
-    whole = trained(ask_for_encoder(train))
+def test_interrupted_it_goes_on_where_it_was_kept(train, trained, settings, monkeypatch):
+    training = ask_for_encoder(train)
+    judged_otherwise(training)
+    whole = trained(training)
     whole_curve, whole_digest = whole.loss_curve, whole.content_digest
     TrainedModel.objects.update(withdrawn_at="2026-01-01T00:00Z")
     settings.CHECKPOINT_SECONDS = 0
@@ -139,7 +139,7 @@ def test_interrupted_it_goes_on_where_it_was_kept(train, trained, in_process, se
     monkeypatch.setattr(RetrieverTrainer, "step", stopping)
     again = trained(ask_for_encoder(train))
     assert made[3] == "stopped"
-    assert made[4:][0] == 4
+    assert made[4:] == [4, 5, 6]
     assert (again.loss_curve, again.content_digest) == (whole_curve, whole_digest)
 
 
@@ -214,7 +214,7 @@ class TestRefusals:
         ("changed", "about"),
         [
             ({"pool": ("none", "bm25")}, "pool"),
-            ({"documents_wanted": 1}, "documents_wanted"),
+            ({"hyperparameters": {"judged_documents": 1}}, "hyperparameters"),
             ({"hyperparameters": {"epochs": 0}}, "hyperparameters"),
         ],
     )
@@ -245,5 +245,3 @@ def test_feedback_that_failed_fails_the_training_and_is_asked_for_anew(train, in
     in_process(*STAGES)
     training.refresh_from_db()
     assert (training.state, training.error) == ("done", "")
-
-
