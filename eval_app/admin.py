@@ -20,6 +20,7 @@ from eval_app.models import (
     ExperimentComparison,
     ExperimentRun,
     ImportProblem,
+    ModelTraining,
     Prediction,
     Question,
     Run,
@@ -29,6 +30,13 @@ from eval_app.models import (
 from lamp.catalogue import CATALOGUE
 
 _EXPERIMENT_COLORS: Final = {"active": "info", "done": "success", "failed": "danger", "cancelled": "default"}
+_TRAINING_COLORS: Final = {
+    "feedback": "info",
+    "training": "info",
+    "done": "success",
+    "failed": "danger",
+    "cancelled": "default",
+}
 _RUN_COLORS: Final = {
     **dict.fromkeys(("pending", "preparing", "generating", "scoring"), "info"),
     "done": "success",
@@ -399,3 +407,43 @@ class UserImprovementAdmin(ReadOnlyAdmin):
     def outcome(self, improvement: UserImprovement) -> str:
         """What the direction says, as a word in a colour."""
         return _DIRECTIONS[improvement.direction]
+
+
+@admin.register(ModelTraining)
+class ModelTrainingAdmin(ReadOnlyAdmin):
+    """Trainings of selectors and encoders over many users, which the pages begin, cancel and resume."""
+
+    list_display = ["id", "workspace", "kind", "tasks", "dataset", "standing", "begun_by", "created_at", "finished_at"]
+    list_filter = ["state", "kind", "workspace"]
+    search_fields = ["pk", "dataset__name__icontains"]
+    list_select_related = ["workspace", "dataset"]
+    readonly_fields = ["standing"]
+    fields = [
+        "workspace",
+        "kind",
+        "dataset",
+        "tasks",
+        "base_model",
+        "encoder",
+        "initial_model",
+        "pool",
+        "documents_wanted",
+        "parameters",
+        "hyperparameters",
+        "seed",
+        "user_limit",
+        "train_experiment",
+        "dev_experiment",
+        "standing",
+        "error",
+        "trained_model",
+        "replaces",
+        "begun_by",
+        "created_at",
+        "finished_at",
+    ]
+
+    @display(description="State", label=_TRAINING_COLORS)
+    def standing(self, training: ModelTraining) -> str:
+        """Where it stands, as a word in a colour."""
+        return training.state

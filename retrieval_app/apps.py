@@ -9,11 +9,13 @@ class RetrievalAppConfig(AppConfig):
         from jobs import kinds
         from retrieval_app.embedding_requests import embed_new_documents
         from retrieval_app.erasing import ERASER
+        from retrieval_app.exports import EXPORTER
         from retrieval_app.kinds import EMBED_DOCUMENTS
         from retrieval_app.services import forget_gone_indexes
-        from users_app import caches, erasers, listeners
+        from users_app import caches, erasers, exporting, listeners
 
         kinds.register(EMBED_DOCUMENTS)
         listeners.on_documents_added(embed_new_documents)
         erasers.register(ERASER)
+        exporting.register(EXPORTER)
         caches.register(forget_gone_indexes)

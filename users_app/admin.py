@@ -21,6 +21,7 @@ from users_app.models import (
     Membership,
     ProfileEntry,
     Quota,
+    SharedTraining,
     Usage,
     WebhookDelivery,
     WebhookEndpoint,
@@ -28,7 +29,9 @@ from users_app.models import (
     WorkspaceTask,
 )
 from users_app.quotas import set_quotas, standings
+from users_app.shared_training import set_shared_training
 
+_SHARED_TRAINING = "shared_training"
 _QUOTA_FIELDS = {f"quota_{quota}": quota for quota in Quota}
 
 
@@ -68,7 +71,8 @@ class MembershipInline(TabularInline):
 class WorkspaceAdmin(GrantedAdmin):
     """Quotas are changed here and by `manage.py set_quota`, and either leaves an entry in the audit log.
 
-    The workspace's admins look after its name and members; its address and quotas are the installation's to decide.
+    The workspace's admins look after its name, its members and whose data shared models may learn from; its address and
+    quotas are the installation's to decide.
     """
 
     list_display = ["slug", "name", "created_at"]
@@ -85,7 +89,7 @@ class WorkspaceAdmin(GrantedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Workspace | None = None) -> list[tuple[str | None, Any]]:
         quotas = {"fields": [*_QUOTA_FIELDS, *(["used"] if obj is not None else [])]}
-        return [(None, {"fields": ["slug", "name"]}), ("Quotas", quotas)]
+        return [(None, {"fields": ["slug", "name", _SHARED_TRAINING]}), ("Quotas", quotas)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Workspace | None = None) -> list[str]:
         decided = [] if request.user.is_superuser else ["slug", *_QUOTA_FIELDS]
@@ -100,9 +104,11 @@ class WorkspaceAdmin(GrantedAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Workspace, form: forms.ModelForm, change: bool) -> None:
-        """Save the workspace, and its quotas by the service that records their change."""
+        """Save the workspace, and its quotas and policy by the services that record their change."""
+        policy = form.cleaned_data[_SHARED_TRAINING]
         if not request.user.is_superuser:
             obj.save(update_fields=["name"])
+            set_shared_training(workspace=obj, policy=policy, by=actor_of_staff(request))
             return
         limits = {quota: form.cleaned_data[field] for field, quota in _QUOTA_FIELDS.items()}
         if change:
@@ -110,8 +116,10 @@ class WorkspaceAdmin(GrantedAdmin):
         else:
             for field in _QUOTA_FIELDS:
                 setattr(obj, field, None)
+            obj.shared_training = SharedTraining.AGREED
             obj.save()
         set_quotas(workspace=obj, limits=limits, by=actor_of_staff(request))
+        set_shared_training(workspace=obj, policy=policy, by=actor_of_staff(request))
 
 
 @admin.register(EndUser)
@@ -120,12 +128,12 @@ class EndUserAdmin(ReadOnlyAdmin):
     (`users_app.erasure`).
     """
 
-    list_display = ["id", "external_id", "workspace", "created_at"]
+    list_display = ["id", "external_id", "workspace", "agreed_to_shared_training_at", "created_at"]
     list_filter = ["workspace"]
     search_fields = ["pk", "external_id"]
     search_help_text = "A number of ours, or the whole name by which the client calls the person."
     list_select_related = ["workspace"]
-    fields = ["id", "external_id", "workspace", "created_at"]
+    fields = ["id", "external_id", "workspace", "agreed_to_shared_training_at", "created_at"]
 
 
 @admin.register(ErasureReceipt)

@@ -8,7 +8,12 @@ from users_app.selectors import profile_entries
 
 
 def _files(workspace: Workspace, end_user: EndUser) -> Iterator[ExportFile]:
-    yield ExportFile("end_user.json", json_lines([{"id": end_user.external_id, "created_at": end_user.created_at}]))
+    who = {
+        "id": end_user.external_id,
+        "created_at": end_user.created_at,
+        "agreed_to_shared_training_at": end_user.agreed_to_shared_training_at,
+    }
+    yield ExportFile("end_user.json", json_lines([who]))
     own = Document.objects.filter(end_user=end_user, end_user__workspace=workspace)
     for task in own.order_by("task").values_list("task", flat=True).distinct():
         live = profile_entries(workspace=workspace, end_user=end_user).filter(task=task)

@@ -28,6 +28,8 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
             ("Runs", "eval_app_run", "play_circle"),
             ("Predictions", "eval_app_prediction", "chat"),
             ("Improvements", "eval_app_userimprovement", "trending_up"),
+            ("Trainings", "eval_app_modeltraining", "school"),
+            ("Trained models", "retrieval_app_trainedmodel", "psychology"),
         ],
     ),
     (
@@ -38,6 +40,7 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
             ("Profile entries", "users_app_profileentry", "list"),
             ("Embeddings", "retrieval_app_embedding", "scatter_plot"),
             ("Adapters", "training_app_adapter", "tune"),
+            ("Participants", "retrieval_app_participant", "diversity_3"),
             ("Generations", "training_app_generation", "auto_awesome"),
             ("Erasures", "users_app_erasurereceipt", "delete_sweep"),
         ],

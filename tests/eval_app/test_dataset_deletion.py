@@ -16,6 +16,7 @@ from eval_app.models import (
     DocumentFeedback,
     Experiment,
     ExperimentRun,
+    ModelTraining,
     Prediction,
     Question,
     Run,
@@ -23,9 +24,10 @@ from eval_app.models import (
 )
 from jobs.models import Job, State
 from jobs.services import retry
-from retrieval_app.models import Embedding, Encoder
+from retrieval_app.models import Embedding, Encoder, TrainedModel
 from tests import people
 from tests.eval_app.stored import a_base_model, answered_run, ended, start
+from tests.eval_app.trained import a_trained_model, a_training
 from tests.lamp.lamp_files import tweet_question, write
 from tests.people import TWEETS, Asked, split_of, tweets_of
 from tests.routes import leads_to_workspace, rows_of
@@ -292,3 +294,35 @@ def test_questions_of_the_same_person_elsewhere_keep_them(imported, in_process):
     split_of([Asked(person, "tweet: hello", "hi", tweets_of(person))], dataset="by-hand")
     delete(imported.dataset, in_process)
     assert list(EndUser.objects.all()) == [person]
+
+
+class TestTrainings:
+    def test_it_waits_for_a_training_of_a_model(self, imported):
+        training = a_training(imported.dataset)
+        with pytest.raises(DeletionRefused, match=rf"Training {training.pk} of a model on this dataset is under way"):
+            request_deletion(workspace=imported.dataset.workspace, dataset=imported.dataset)
+
+    def test_its_trainings_go_and_the_models_stay_marked(self, imported, workspace, in_process):
+        person = EndUser.objects.filter(questions__split=imported).first()
+        model = a_trained_model(workspace, person)
+        a_training(imported.dataset, state="done", trained_model=model)
+        job = delete(imported.dataset, in_process)
+        assert (job.state, job.error_message) == (State.DONE, "")
+        assert not ModelTraining.objects.exists()
+        model.refresh_from_db()
+        assert (model.erasures, model.participants.count()) == (1, 0)
+
+    def test_runs_that_a_selector_answered_are_no_hindrance(self, imported, workspace, in_process):
+        model = a_trained_model(workspace)
+        Question.objects.filter(split=imported).update(gold="one")
+        answered_run(imported, ["one", "two", "three"], method="rag:rspg-pre", selector=model)
+        assert delete(imported.dataset, in_process).state == State.DONE
+        assert TrainedModel.objects.get() == model
+
+
+def test_a_workspace_with_runs_of_a_selector_is_deleted_with_it(dev, workspace):
+    model = a_trained_model(workspace)
+    answered_run(dev, ["a", "b", "c"], method="rag:rspg-pre", selector=model)
+    a_training(dev.dataset, state="done", trained_model=model)
+    workspace.delete()
+    assert not TrainedModel.objects.exists()

@@ -215,7 +215,7 @@ def test_who_is_admin_of_one_and_viewer_of_another_changes_the_one(acme, mallory
 
 
 def test_quotas_and_the_address_are_not_a_members_to_change(acme, log_in):
-    given = {"slug": "other", "name": "Acme Inc.", "quota_documents": "7"}
+    given = {"slug": "other", "name": "Acme Inc.", "shared_training": "agreed", "quota_documents": "7"}
     given |= {f"memberships-{name}": 0 for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     assert log_in(acme).post(address(Workspace, "change", acme.pk), given).status_code == 302
     acme.refresh_from_db()

@@ -5,6 +5,7 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from users_app.models import AuditEntry, Workspace
+from users_app.services import set_role
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +19,7 @@ def staff(client):
 
 
 def change(staff, workspace, **fields):
-    given = {"slug": workspace.slug, "name": workspace.name, **fields, **NO_MEMBERS}
+    given = {"slug": workspace.slug, "name": workspace.name, "shared_training": "agreed", **fields, **NO_MEMBERS}
     return staff.post(reverse("admin:users_app_workspace_change", args=[workspace.pk]), given)
 
 
@@ -51,7 +52,7 @@ def test_a_name_is_changed_without_an_entry(staff, workspace):
 
 
 def test_a_new_workspace_has_the_quotas_that_it_is_made_with(staff):
-    given = {"slug": "new", "name": "New", "quota_bytes": "7", **NO_MEMBERS}
+    given = {"slug": "new", "name": "New", "shared_training": "agreed", "quota_bytes": "7", **NO_MEMBERS}
     assert staff.post(reverse("admin:users_app_workspace_add"), given).status_code == 302
     assert Workspace.objects.get().quota_bytes == 7
     assert AuditEntry.objects.get().subject == "bytes"
@@ -60,3 +61,32 @@ def test_a_new_workspace_has_the_quotas_that_it_is_made_with(staff):
 def test_a_negative_quota_is_refused(staff, workspace):
     assert change(staff, workspace, quota_documents="-1").status_code == 200
     assert Workspace.objects.get(pk=workspace.pk).quota_documents is None
+
+
+class TestSharedTraining:
+    @pytest.fixture
+    def workspace_admin(self, client, workspace):
+        user = get_user_model().objects.create_user("rita", is_staff=True)
+        set_role(workspace=workspace, user_id=user.pk, role="admin")
+        client.force_login(user)
+        return client
+
+    def test_a_workspace_s_admin_changes_it_and_is_recorded(self, workspace_admin, workspace):
+        assert change(workspace_admin, workspace, shared_training="everyone").status_code == 302
+        assert Workspace.objects.get(pk=workspace.pk).shared_training == "everyone"
+        [entry] = AuditEntry.objects.filter(action="shared_training.changed")
+        assert (entry.actor_name, entry.details) == ("rita", {"from": "agreed", "to": "everyone"})
+
+    def test_so_does_a_superuser(self, staff, workspace):
+        change(staff, workspace, shared_training="nobody")
+        assert Workspace.objects.get(pk=workspace.pk).shared_training == "nobody"
+        assert AuditEntry.objects.get().action == "shared_training.changed"
+
+    def test_a_new_workspace_has_the_policy_that_it_is_made_with(self, staff):
+        given = {"slug": "new", "name": "New", "shared_training": "nobody", **NO_MEMBERS}
+        staff.post(reverse("admin:users_app_workspace_add"), given)
+        assert Workspace.objects.get().shared_training == "nobody"
+
+    def test_what_is_no_policy_is_refused(self, staff, workspace):
+        assert change(staff, workspace, shared_training="somebody").status_code == 200
+        assert Workspace.objects.get(pk=workspace.pk).shared_training == "agreed"

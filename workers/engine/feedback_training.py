@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -60,6 +60,8 @@ class FeedbackHyperparameters:
                 isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value),
                 f"{field.name} must be a {'whole ' if whole else ''}number",
             )
+            # 1 and 1.0 are one setting, and have one digest.
+            object.__setattr__(self, field.name, value if whole else float(value))
         for name in ("learning_rate", "temperature", "gradient_clip"):
             _require(getattr(self, name) > 0, f"{name} must be positive")
         for name in ("epochs", "batch_size", "validations"):
@@ -93,7 +95,8 @@ class FeedbackSample(Protocol):
 Sample = TypeVar("Sample", bound=FeedbackSample)
 
 
-class TokenizedSample(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class TokenizedSample:
     """A sample's rows of tokens in a form of the subclass's own; how many there are, and the longest's length."""
 
     rows: Any
@@ -216,12 +219,10 @@ class FeedbackTrainer(ABC, Generic[Sample]):
         """
         _require(not self.finished, "the training is finished")
         self._look()
-        batch = self._batch()
-        loss = self._accumulate(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._accumulate(self._batch())
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.hyperparameters.gradient_clip)
-        if not math.isfinite(loss) or not math.isfinite(float(norm)):
-            self._optimizer.zero_grad(set_to_none=True)
-            raise TrainingDiverged(f"the loss is not finite at step {self.done + 1} of {self.total}")
+        self._require_finite(torch.tensor(loss), norm)
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate
         self._optimizer.step()
@@ -245,10 +246,15 @@ class FeedbackTrainer(ABC, Generic[Sample]):
             samples = [self._train[batch[place]] for place in places]
             with self._chances("dropout", self.done, number):
                 scores = self._scores(rows)
+            self._require_finite(*scores)
             part = self._losses(scores, samples, places=[batch[place] for place in places]) / len(batch)
-            part.backward()  # type: ignore[no-untyped-call]
+            part.backward()
             loss += float(part.detach())
         return loss
+
+    def _require_finite(self, *values: Tensor) -> None:
+        if not all(bool(torch.isfinite(value).all()) for value in values):
+            raise TrainingDiverged(f"the loss is not finite at step {self.done + 1} of {self.total}")
 
     def _passes(self, samples: Sequence[Sample]) -> Iterator[tuple[int, list[int], list[Any]]]:
         """Each pass's number, the places of its samples, and their rows: sorted by length, within `pass_tokens`."""
@@ -275,8 +281,8 @@ class FeedbackTrainer(ABC, Generic[Sample]):
 
     def _steps_to_look_after(self) -> list[int]:
         """Evenly over the training, its end always among them."""
-        looks = self.hyperparameters.validations
-        steps = {math.ceil(self.total * number / looks) for number in range(1, looks + 1)}
+        looks = max(1, min(self.hyperparameters.validations, self.total))
+        steps = {-(-self.total * number // looks) for number in range(1, looks + 1)}
         return sorted(steps | {0} if self.validates_the_start else steps)
 
     def _look(self) -> None:

@@ -9,10 +9,12 @@ import pytest
 from common.objects import get_store
 from tests import people
 from tests.eval_app.stored import start
+from tests.eval_app.trained import a_trained_model
 from tests.people import OF_ALICE, OF_BOB, TWEETS
 from tests.workers.asked import ask
 from training_app.models import Adapter
 from users_app.profiles import NewDocument, put_documents
+from users_app.shared_training import set_agreement
 
 
 @pytest.fixture
@@ -59,6 +61,16 @@ def test_the_profile_stands_in_a_file_for_each_task(exported, alice):
     assert [line["fields"] for line in lines(archive, f"former_documents/{TWEETS}.jsonl")] == [OF_ALICE[0]]
     assert lines(archive, "profile/LaMP-5.jsonl")[0]["fields"]["title"] == "a title"
     assert lines(archive, "end_user.json")[0]["id"] == "alice"
+
+
+def test_which_models_learned_from_the_person_is_said_and_whether_they_agreed(exported, alice, bob):
+    set_agreement(workspace=alice.workspace, end_user=alice, agreed=True)
+    model = a_trained_model(alice.workspace, alice, bob)
+    a_trained_model(alice.workspace, bob)
+    archive = exported()
+    assert lines(archive, "end_user.json")[0]["agreed_to_shared_training_at"] is not None
+    [told] = lines(archive, "trained_models.jsonl")
+    assert (told["id"], told["kind"], told["tasks"]) == (model.pk, "rspg-pre", ["LaMP-7"])
 
 
 def test_what_was_made_for_the_person_is_there(exported, busy, alice):

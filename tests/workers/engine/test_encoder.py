@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.workers.engine.models import prompts, sentence, small_encoder, small_t5, words_tokenizer
-from workers.engine.encoder import encode, load_encoder
+from workers.engine.encoder import encode, load_encoder, most_tokens, wrap_encoder
 from workers.engine.sources import ModelRefused, folder_revision
 
 
@@ -45,6 +45,17 @@ def test_a_vector_does_not_depend_on_its_neighbours_to_the_byte(encoder):
     assert encode(encoder, texts[::-1])[::-1].tobytes() == among.tobytes()
 
 
+def test_where_a_file_s_mapping_puts_the_weights_does_not_matter(encoder):
+    shifted = small_encoder().model
+    for parameter in shifted.parameters():
+        memory = torch.empty(parameter.numel() + 1)
+        parameter.data = memory[1:].view_as(parameter).copy_(parameter)
+    found = wrap_encoder(shifted, encoder.tokenizer, name="shifted", revision="1")
+    texts = prompts(4, count=9)
+    assert encode(found, texts).tobytes() == encode(encoder, texts).tobytes()
+    assert all(parameter.data_ptr() % 64 == 0 for parameter in found.model.parameters())
+
+
 def test_order_is_kept_and_batches_agree(encoder):
     texts = prompts(3, count=11)
     np.testing.assert_allclose(encode(encoder, texts, batch_size=4, exact=False), encode(encoder, texts), atol=1e-6)
@@ -54,6 +65,10 @@ def test_texts_are_cut_at_the_token_limit(encoder):
     long = " ".join(["w1 w2"] * 200)
     cut = encode(encoder, [long, long[:-5]], max_tokens=16)
     assert cut[0].tobytes() == cut[1].tobytes()
+
+
+def test_an_encoder_says_how_many_tokens_it_has_positions_for(encoder):
+    assert most_tokens(encoder.model) == 64
 
 
 def test_an_empty_text_and_no_text_at_all(encoder):

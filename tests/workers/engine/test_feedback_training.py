@@ -13,6 +13,7 @@ from tests.workers.engine.selectors import small_selector
 from tests.workers.engine.test_selector_training import BRIEFLY, samples, trained, weights
 from workers.engine.checkpoints import CheckpointRefused
 from workers.engine.feedback_training import FeedbackHyperparameters
+from workers.engine.selector import score
 from workers.engine.selector_training import SelectorHyperparameters, SelectorTrainer
 from workers.engine.training import TrainingDiverged
 
@@ -29,6 +30,11 @@ class TestSettings:
         assert SelectorHyperparameters.from_mapping(changed.as_dict()) == changed
         assert SelectorHyperparameters.from_mapping({}) == SelectorHyperparameters()
         assert json.loads(json.dumps(changed.as_dict())) == changed.as_dict()
+
+    def test_a_whole_number_where_a_fraction_may_stand_is_the_same_setting(self):
+        assert json.dumps(SelectorHyperparameters(temperature=1).as_dict()) == json.dumps(
+            SelectorHyperparameters(temperature=1.0).as_dict()
+        )
 
     def test_the_source_s_figures_are_the_defaults(self):
         defaults = SelectorHyperparameters()
@@ -140,12 +146,10 @@ class TestValidation:
         assert [step for step, _ in found.validations] == [3, 5, 7, 9]
 
     def test_it_is_never_looked_at_more_often_than_there_are_steps(self):
-        found = trained(trainer(settings=replace(BRIEFLY, epochs=1, validations=50)))
+        found = trained(trainer(settings=replace(BRIEFLY, epochs=1, validations=10**9)))
         assert [step for step, _ in found.validations] == [1, 2, 3]
 
     def test_a_validation_is_the_mean_utility_of_what_is_chosen(self):
-        from workers.engine.selector import score
-
         one = trainer(settings=replace(BRIEFLY, epochs=1, validations=1))
         best = trained(one).best()
         chosen = [sample.utilities[int(score(best, sample.texts).argmax())] for sample in DEV]

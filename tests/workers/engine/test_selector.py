@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tokenizers import processors
 
 from lamp.selector_texts import SelectorText
 from tests.workers.engine.models import small_encoder, small_t5, words_tokenizer
@@ -50,6 +51,14 @@ class TestTokens:
         [pre, post] = token_rows(selector, [SelectorText(prompt, None), SelectorText(prompt, output)])
         assert pre.ids == selector.tokenizer(prompt)["input_ids"]
         assert post.ids == selector.tokenizer(prompt, output)["input_ids"]
+
+    def test_roberta_and_its_like_join_by_two_separators_within_one_segment(self):
+        selector = small_longformer()
+        joining = processors.RobertaProcessing(("[SEP]", SEPARATOR), ("[CLS]", FIRST))
+        selector.tokenizer.backend_tokenizer.post_processor = joining
+        [row] = token_rows(selector, [SelectorText(words(*range(60), *range(60)), words(3))])
+        assert row.ids == [FIRST, *ids(*range(59)), SEPARATOR, SEPARATOR, *ids(3), SEPARATOR]
+        assert row.segments == [0] * 64
 
     def test_a_long_prompt_is_cut_at_its_end(self, selector):
         [row] = token_rows(selector, [SelectorText(words(*[*range(60), *range(60)]), None)])
