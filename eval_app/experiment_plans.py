@@ -9,9 +9,10 @@ from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from eval_app.experiments import asked_splits, chosen_retriever, refusal, refuse_impossible, with_controls
+from eval_app.experiments import asked_splits, best_means, refusal, refuse_impossible, with_controls
 from eval_app.methods import BEST, Family, Method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
+from eval_app.retrieving_means import MeansMissing, RetrievingMeans, retrieving_means
 from eval_app.runs import RunInputs, run_inputs
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
@@ -174,19 +175,26 @@ def _columns(asked: Asked, splits: Mapping[str, DatasetSplit], adapter_dtype: st
 
 
 def _found(
-    asked: Asked, columns: Sequence[PlannedColumn], best: Mapping[str, str], adapter_dtype: str
+    asked: Asked, columns: Sequence[PlannedColumn], best: Mapping[str, RetrievingMeans], adapter_dtype: str
 ) -> list[PlannedColumn]:
-    """The columns, each with its identity and the run that stands for it, where its retriever is known."""
+    """The columns, each with its identity and the run that stands for it, where what it retrieves with is known.
+
+    Where that has not been trained, with the reason why it cannot run.
+    """
     named: list[PlannedColumn] = []
     for column in columns:
-        inputs = _inputs(asked, column, best, adapter_dtype)
-        named.append(column if inputs is None else replace(column, identity=inputs.identity))
+        try:
+            inputs = _inputs(asked, column, best, adapter_dtype)
+        except MeansMissing as missing:
+            named.append(replace(column, refusal=str(missing)))
+        else:
+            named.append(column if inputs is None else replace(column, identity=inputs.identity))
     identities = [column.identity for column in named if column.identity is not None]
     standing = {
         run.identity: run
-        for run in Run.objects.filter(workspace=asked.workspace, identity__in=identities).only(
-            "identity", "state", "question_count", "retriever", "metrics"
-        )
+        for run in Run.objects.filter(workspace=asked.workspace, identity__in=identities)
+        .select_related("encoder", "selector")
+        .only("identity", "state", "question_count", "retriever", "metrics", "encoder", "selector")
     }
     return [
         column if column.identity is None else replace(column, standing=standing.get(column.identity))
@@ -194,17 +202,25 @@ def _found(
     ]
 
 
-def _inputs(asked: Asked, column: PlannedColumn, best: Mapping[str, str], adapter_dtype: str) -> RunInputs | None:
+def _inputs(
+    asked: Asked, column: PlannedColumn, best: Mapping[str, RetrievingMeans], adapter_dtype: str
+) -> RunInputs | None:
+    """Raises `MeansMissing`."""
     method = column.method
-    if method.retriever == BEST and column.split.task in best:
-        method = replace(method, retriever=best[column.split.task])
-    if column.refusal or method.retriever == BEST:
+    if column.refusal:
+        return None
+    if method.retriever == BEST:
+        means = best.get(column.split.task)
+    else:
+        means = retrieving_means(method=method, split=column.split, base_model=asked.base_model, encoder=asked.encoder)
+    if means is None:
         return None
     return run_inputs(
         split=column.split,
-        method=method,
+        method=replace(method, retriever=means.retriever),
         base_model=asked.base_model,
-        encoder=asked.encoder,
+        encoder=means.encoder,
+        selector=means.selector,
         documents_wanted=asked.documents_wanted,
         hyperparameters=asked.hyperparameters,
         parameters=asked.parameters,
@@ -214,7 +230,7 @@ def _inputs(asked: Asked, column: PlannedColumn, best: Mapping[str, str], adapte
     )
 
 
-def _best(asked: Asked, columns: Sequence[PlannedColumn]) -> tuple[dict[str, str], dict[str, str]]:
+def _best(asked: Asked, columns: Sequence[PlannedColumn]) -> tuple[dict[str, RetrievingMeans], dict[str, str]]:
     """By task, what “best” stands for; and where there is none, why. A task of which it is not known yet has neither.
 
     It is chosen as the experiment will choose it, by columns that are not stored.
@@ -240,15 +256,15 @@ def _best(asked: Asked, columns: Sequence[PlannedColumn]) -> tuple[dict[str, str
         )
         for column in columns
     ]
-    chosen: dict[str, str] = {}
+    chosen: dict[str, RetrievingMeans] = {}
     reasons: dict[str, str] = {}
     for column in columns:
         task = column.split.task
         if column.method.retriever != BEST or column.method.control is not None or task in chosen or task in reasons:
             continue
-        retriever, reason = chosen_retriever(experiment, task, column.method, rows, column.split)
-        if retriever is not None:
-            chosen[task] = retriever
+        means, reason = best_means(experiment, task, column.method, rows, column.split)
+        if means is not None:
+            chosen[task] = means
         elif reason:
             reasons[task] = reason
     return chosen, reasons

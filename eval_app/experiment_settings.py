@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from eval_app.methods import BEST, Family, Method
 from eval_app.models import DatasetSplit
-from retrieval_app.retrievers import DENSE
+from retrieval_app.retrievers import CONTRIEVER
 
 NAME_CHARACTERS_MOST: Final = 100
 METHODS_MOST: Final = 50
@@ -58,9 +58,12 @@ def search_parameters(
 
 
 def needs_encoder(methods: Sequence[Method], *, split: str) -> bool:
-    """Whether any of `methods` retrieves, or may come to retrieve, by an encoder."""
+    """Whether any of `methods` retrieves, or may come to retrieve, by an encoder that the experiment names.
+
+    Those that were fine-tuned come with their method, those of a selector's pool with the selector.
+    """
     retrievers = {method.retriever for method in methods if method.retriever is not None}
     # On the dev split the best is one of the methods, if any of them retrieves; else it may be any that ran on dev.
     fixed = {method.retriever for method in methods if method.family is Family.RAG} - {BEST}
     best_of_any = BEST in retrievers and not (split == DatasetSplit.Split.DEV and fixed)
-    return best_of_any or not retrievers.isdisjoint(DENSE)
+    return best_of_any or CONTRIEVER in retrievers

@@ -15,6 +15,7 @@ from eval_app.kinds import ADVANCE_EXPERIMENT, RECORD_PROVENANCE
 from eval_app.methods import BEST, RETRIEVERS, Family, Method, parse_method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Run
 from eval_app.reports import build_report, truth_has_come
+from eval_app.retrieving_means import TRAINED, MeansMissing, RetrievingMeans, means_of_run, retrieving_means
 from eval_app.runs import TERMINAL, cancel_run, ensure_run, restart_run, step_run
 from eval_app.selectors import run_origin
 from eval_app.swapping import LEAST_USERS, TOO_FEW_USERS
@@ -23,7 +24,8 @@ from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
-from retrieval_app.retrievers import RECENCY
+from retrieval_app.retrievers import FINE_TUNED, RECENCY
+from retrieval_app.trained_models import trained_models
 from training_app.adapters import stored_dtype_of
 from training_app.models import BaseModel
 from users_app.models import Workspace
@@ -137,7 +139,7 @@ def start_experiment(
             experiment.error = ""
             experiment.versions = dict(versions or {})
             experiment.hardware = dict(hardware or {})
-            _choose_best_again(experiment)
+            _settle_again(experiment)
         experiment.save()
         if experiment.state == Experiment.State.ACTIVE:
             _request_next_step(experiment)
@@ -206,24 +208,32 @@ def with_controls(methods: Sequence[Method], controls: Sequence[str]) -> list[Me
 
 
 def _may_go_further(experiment: Experiment) -> bool:
-    """Whether asking again may give more than stands: runs to finish, a best retriever or a truth not known before."""
+    """Whether asking again may give more than stands: runs to finish, or what was not known before.
+
+    That is a best retriever, a selector or fine-tuned encoder, or a truth.
+    """
     if experiment.state in (Experiment.State.FAILED, Experiment.State.CANCELLED):
         return True
     if experiment.state != Experiment.State.DONE:
         return False
     refused = experiment.columns.exclude(refusal="")
-    return any(_wants_the_best(column) for column in refused) or truth_has_come(experiment=experiment)
+    return any(_awaits_its_means(column) for column in refused) or truth_has_come(experiment=experiment)
 
 
-def _wants_the_best(column: ExperimentRun) -> bool:
-    """Whether the column is to use the best retriever, and nothing else is in its way."""
-    return parse_method(column.method).retriever == BEST and column.refusal != TOO_FEW_USERS
+def _awaits_its_means(column: ExperimentRun) -> bool:
+    """Whether what the column retrieves with is settled by what there is by then, and nothing else is in its way."""
+    return parse_method(column.method).retriever in {BEST, *TRAINED} and column.refusal != TOO_FEW_USERS
 
 
-def _choose_best_again(experiment: Experiment) -> None:
-    """Let the columns of the best retriever be assigned anew: it was chosen without the runs that go on now."""
+def _settle_again(experiment: Experiment) -> None:
+    """Let the columns of the best retriever be assigned anew, which was chosen without the runs that go on now.
+
+    Those whose selector or encoder had not been trained are looked at again too.
+    """
     for column in experiment.columns.all():
-        if _wants_the_best(column):
+        if not _awaits_its_means(column):
+            continue
+        if column.refusal or parse_method(column.method).retriever == BEST:
             column.run, column.refusal = None, ""
             column.save(update_fields=["run", "refusal"])
 
@@ -381,19 +391,18 @@ def _assign_run(
     """Give `column` its run, unless it is to use the best retriever and that is not known yet."""
     method = parse_method(column.method)
     split = shared.split_of[column.task]
-    if method.retriever == BEST:
-        best, reason = chosen_retriever(experiment, column.task, method, columns, split)
-        if best is None:
-            if reason:
-                column.refusal = reason
-                column.save(update_fields=["refusal"])
-            return
-        method = replace(method, retriever=best)
+    means, reason = _means_of(experiment, column.task, method, columns, shared)
+    if means is None:
+        if reason:
+            column.refusal = reason
+            column.save(update_fields=["refusal"])
+        return
     column.run = ensure_run(
         split=split,
-        method=method,
+        method=replace(method, retriever=means.retriever),
         base_model=shared.base_model,
-        encoder=shared.encoder,
+        encoder=means.encoder,
+        selector=means.selector,
         documents_wanted=shared.documents_wanted,
         hyperparameters=shared.hyperparameters,
         parameters=shared.parameters,
@@ -410,20 +419,49 @@ def _assign_run(
     column.save(update_fields=["run"])
 
 
-def chosen_retriever(
-    experiment: Experiment, task: str, method: Method, columns: Sequence[ExperimentRun], split: DatasetSplit
-) -> tuple[str | None, str]:
-    """What `best` stands for, as `_best_retriever` says it; for a control, what it stood for in its own column."""
+def _means_of(
+    experiment: Experiment, task: str, method: Method, columns: Sequence[ExperimentRun], shared: _Settings
+) -> tuple[RetrievingMeans | None, str]:
+    """(what `method` retrieves with, "") or (None, why it cannot, "" while that may come to be known)."""
+    split = shared.split_of[task]
+    if method.retriever == BEST:
+        return best_means(experiment, task, method, columns, split)
+    own = _own_column(task, method, columns)
+    if own is not None and own.run is not None:
+        # The very same, whatever has been trained since.
+        return means_of_run(own.run), ""
+    try:
+        means = retrieving_means(method=method, split=split, base_model=shared.base_model, encoder=shared.encoder)
+    except MeansMissing as missing:
+        return None, str(missing)
+    return means, ""
+
+
+def _own_column(task: str, method: Method, columns: Sequence[ExperimentRun]) -> ExperimentRun | None:
+    """The column that `method` is the control of; None where it is none."""
     if method.control is None:
-        return _best_retriever(experiment, task, columns, split)
+        return None
     [own] = [column for column in columns if column.task == task and column.method == method.own.key]
-    return (own.run.retriever if own.run is not None else None), own.refusal
+    return own
 
 
-def _best_retriever(
+def best_means(
+    experiment: Experiment, task: str, method: Method, columns: Sequence[ExperimentRun], split: DatasetSplit
+) -> tuple[RetrievingMeans | None, str]:
+    """What `best` stands for, as `_best_of_dev` says it; for a control, what it stood for in its own column."""
+    own = _own_column(task, method, columns)
+    if own is None:
+        return _best_of_dev(experiment, task, columns, split)
+    return (means_of_run(own.run) if own.run is not None else None), own.refusal
+
+
+def _best_of_dev(
     experiment: Experiment, task: str, columns: Sequence[ExperimentRun], split: DatasetSplit
-) -> tuple[str | None, str]:
-    """(the retriever that was best on the task's dev split, "") or (None, why there is none, "" while one may come)."""
+) -> tuple[RetrievingMeans | None, str]:
+    """(what was best on the task's dev split, "") or (None, why there is none, "" while one may come).
+
+    It is the very encoder or selector of the run that was best, not one that was trained since.
+    """
     own = [column for column in columns if column.task == task and _is_fixed_rag(column.method)]
     if split.split == DatasetSplit.Split.DEV and own:
         if any(column.run is None and not column.refusal for column in own):
@@ -434,7 +472,8 @@ def _best_retriever(
     else:
         runs = _comparable_on_dev(experiment, task)
     metric = get_task(task).metrics[0]
-    scored = {run.retriever: run.metrics[metric.name] for run in runs if run.state == Run.State.DONE and run.metrics}
+    # Of several of one retriever, with selectors or encoders that were trained one after the other: the newest.
+    scored = {run.retriever: run for run in runs if run.state == Run.State.DONE and run.metrics}
     if not scored:
         return None, (
             "“best” is the retriever that was best on the dev split, and no RAG run of that split is done: "
@@ -443,13 +482,25 @@ def _best_retriever(
     # Equal scores: the first in the registry's order, so that the choice can be repeated.
     order = [name for name in RETRIEVERS if name in scored]
     sign = 1 if metric.higher_is_better else -1
-    return max(order, key=lambda name: (sign * scored[name], -order.index(name))), ""
+    best = max(order, key=lambda name: (sign * _score(scored[name], metric.name), -order.index(name)))
+    return means_of_run(scored[best]), ""
+
+
+def _score(run: Run, metric: str) -> float:
+    assert run.metrics is not None
+    return float(run.metrics[metric])
 
 
 def _comparable_on_dev(experiment: Experiment, task: str) -> list[Run]:
-    """The RAG runs over one set of dev questions: of the newest version with the most retrievers, then questions."""
+    """The RAG runs over one set of dev questions: of the newest version with the most retrievers, then questions.
+
+    None whose selector or fine-tuned encoder was withdrawn since: nothing can be answered with it any more.
+    """
+    usable = trained_models(workspace=experiment.workspace).order_by()
     found = Run.objects.filter(
         _same_settings(experiment),
+        Q(selector__isnull=True) | Q(selector__in=usable),
+        ~Q(retriever__in=FINE_TUNED) | Q(encoder__in=usable.filter(encoder__isnull=False).values("encoder")),
         workspace=experiment.workspace_id,
         split__dataset=experiment.dataset_id,
         split__task=task,
@@ -459,11 +510,11 @@ def _comparable_on_dev(experiment: Experiment, task: str) -> list[Run]:
         state=Run.State.DONE,
     )
     by_questions: dict[tuple[int, int | None], list[Run]] = defaultdict(list)
-    for run in found.select_related("split").order_by("id"):
+    for run in found.select_related("split", "encoder", "selector").order_by("id"):
         by_questions[run.split_id, run.user_limit].append(run)
     return max(
         by_questions.values(),
-        key=lambda runs: (runs[0].split.version, len(runs), runs[0].question_count),
+        key=lambda runs: (runs[0].split.version, len({run.retriever for run in runs}), runs[0].question_count),
         default=[],
     )
 
@@ -479,7 +530,7 @@ def _same_settings(experiment: Experiment) -> Q:
         base_model=stored["base_model_id"],
         documents_wanted=stored["documents_wanted"],
         parameters=stored["parameters"],
-    ) & (Q(encoder=stored["encoder_id"]) | Q(encoder__isnull=True))
+    ) & (Q(encoder=stored["encoder_id"]) | Q(encoder__isnull=True) | Q(retriever__in=FINE_TUNED))
 
 
 def _conclude(experiment: Experiment, runs: Sequence[Run]) -> None:

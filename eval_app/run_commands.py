@@ -12,7 +12,11 @@ from common.model_names import public_name
 from eval_app.experiment_settings import HYPERPARAMETERS
 from eval_app.methods import Family, Method
 from eval_app.models import DatasetSplit, Run
+from eval_app.retrieving_means import trained_model_of
 from eval_app.runs import RunInputs, run_inputs
+from retrieval_app.models import TrainedModel
+from retrieval_app.retrievers import FINE_TUNED
+from retrieval_app.trained_models import trained_model_for
 from training_app.adapters import stored_dtype_of
 from training_app.hyperparameters import HYPERPARAMETERS as PAPERS
 from training_app.hyperparameters import complete_hyperparameters
@@ -57,7 +61,8 @@ def _options(run: Run, *, shows_paths: bool) -> Iterator[str]:
     if method.control is not None:
         yield from ("--controls", method.control)
     yield from ("--base-model", _model(run.base_model.name, run.base_model.revision, shows_paths=shows_paths))
-    if run.encoder is not None:
+    # A fine-tuned one comes with the method.
+    if run.encoder is not None and run.retriever not in FINE_TUNED:
         yield from ("--encoder", _model(run.encoder.name, run.encoder.revision, shows_paths=shows_paths))
     if method.family.retrieves:
         yield from ("-k", str(run.documents_wanted))
@@ -102,6 +107,9 @@ def _notes(run: Run, *, shows_paths: bool) -> Iterator[str]:
     for name in dict.fromkeys(model.name for model in (run.base_model, run.encoder) if model is not None):
         if Path(name).is_absolute() and not shows_paths:
             yield f"“{public_name(name)}” is a folder of the server: write its path in its place."
+    trained = trained_model_of(run)
+    if trained is not None:
+        yield from _notes_of_trained(run, trained)
     if run.adapter_dtype and run.adapter_dtype != stored_dtype_of(exact=run.parameters["exact"]):
         yield (
             f"Its adapters are stored in {run.adapter_dtype}, and this installation now stores them in "
@@ -116,6 +124,24 @@ def _notes(run: Run, *, shows_paths: bool) -> Iterator[str]:
             "The task, the retrieval or the engine has another version here by now, or the split has: the command "
             "makes a run of its own beside this one."
         )
+
+
+def _notes_of_trained(run: Run, trained: TrainedModel) -> Iterator[str]:
+    """Which selector or fine-tuned encoder has to stand where the command is run, which takes the newest one."""
+    used = _told(trained)
+    newest = trained_model_for(
+        workspace=run.workspace, kind=trained.kind, task=run.split.task, base_model=trained.base_model
+    )
+    if newest is None:
+        yield f"It needs {used}, which was withdrawn: the command refuses the method until another one is trained."
+    elif newest.content_digest != trained.content_digest:
+        yield f"The command takes the newest one, {_told(newest)}; this run was made with {used}."
+    elif trained.workspace_id is not None:
+        yield f"It needs {used}, which this workspace alone has: elsewhere one has to be trained first."
+
+
+def _told(trained: TrainedModel) -> str:
+    return f"{trained.get_kind_display()} {trained.pk} (digest {trained.content_digest[:12]})"
 
 
 def _defaults(run: Run) -> dict[str, int | float]:
@@ -138,6 +164,7 @@ def _as_the_command_names_it(run: Run) -> RunInputs:
         method=method_of(run),
         base_model=run.base_model,
         encoder=run.encoder,
+        selector=run.selector,
         documents_wanted=run.documents_wanted,
         hyperparameters=hyperparameters,
         parameters=run.parameters,

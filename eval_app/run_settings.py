@@ -8,6 +8,8 @@ from common.model_names import public_name
 from eval_app.methods import Family
 from eval_app.models import Run
 from eval_app.run_commands import method_of
+from retrieval_app.models import TrainedModel
+from retrieval_app.pools import read_pool
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,28 @@ def settings_of(run: Run) -> dict[str, Any]:
         settings |= {"Base model": run.base_model.public_name, "Base model's revision": run.base_model.revision}
     if run.encoder is not None:
         settings |= {"Encoder": public_name(run.encoder.name), "Encoder's revision": run.encoder.revision}
+    if run.selector is not None:
+        settings |= _settings_of_selector(run.selector)
     if run.documents_wanted:
         settings["Documents retrieved"] = run.documents_wanted
     if run.rank is not None:
         settings |= {"Rank": run.rank, "Seed": run.seed, "Adapters stored in": run.adapter_dtype}
     settings |= {f"Training: {_words(name)}": value for name, value in _sorted(run.hyperparameters) if name != "rank"}
     return settings | {f"Answers: {_words(name)}": value for name, value in _sorted(run.parameters)}
+
+
+def _settings_of_selector(selector: TrainedModel) -> dict[str, Any]:
+    members = [
+        f"{member.retriever} ({public_name(member.encoder)}@{member.encoder_revision[:12]})"
+        if member.encoder
+        else member.retriever
+        for member in read_pool(selector.pool)
+    ]
+    return {
+        "Selector": f"{selector.get_kind_display()} {selector.pk}",
+        "Selector's digest": selector.content_digest,
+        "Selector's pool": ", ".join(members),
+    }
 
 
 def surroundings_of(run: Run) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from eval_app import selectors
 from eval_app.kinds import SCORE_RUN
 from eval_app.methods import Method
 from eval_app.models import DatasetSplit, Prediction, Question, Run
+from eval_app.retrieving_means import encoders_of_run
 from eval_app.selectors import run_origin
 from eval_app.swapping import LEAST_USERS, RULE, TOO_FEW_USERS, Profile, swapped_profiles
 from jobs.outcomes import failures_of_keys, failures_of_origin, unfinished_origins
 from jobs.services import JobSpec, cancel_origin, enqueue
 from lamp.catalogue import get_task
-from retrieval_app.models import Encoder
-from retrieval_app.retrievers import DENSE
+from retrieval_app.models import Encoder, TrainedModel
+from retrieval_app.pools import PoolRefused
+from retrieval_app.retrievers import DENSE, SELECTING
 from retrieval_app.selectors import end_users_to_embed
 from retrieval_app.services import request_embeddings
 from retrieval_app.version import RETRIEVAL_VERSION
@@ -39,13 +41,15 @@ class RunInputs:
     """Everything that decides a run's predictions, and nothing else; `identity` is the digest of it.
 
     The seed, the hyperparameters and what adapters are stored in stand here where there is an adapter, the encoder
-    where there is a dense retriever, the control where it is one. So a run is shared by all experiments that need it.
+    where there is a dense retriever, the selector where one chooses, the control where it is one. So a run is shared by
+    all experiments that need it.
     """
 
     split: DatasetSplit
     method: Method
     base_model: BaseModel
     encoder: Encoder | None
+    selector: TrainedModel | None = None
     documents_wanted: int
     hyperparameters: Mapping[str, Any]
     parameters: Mapping[str, Any]
@@ -58,9 +62,12 @@ class RunInputs:
         """The digest that names the run in its workspace, at this version of the engine."""
         method, encoder = self.method, self.encoder
         control = {} if method.control is None else {"control": [method.control, RULE]}
+        # Its pool and the encoders of that are part of its contents.
+        selector = {} if self.selector is None else {"selector": self.selector.content_digest}
         return digest_of(
             {
                 **control,
+                **selector,
                 "split": self.split.pk,
                 "task_version": get_task(self.split.task).version,
                 "base_model": f"{self.base_model.name}@{self.base_model.revision}",
@@ -85,6 +92,7 @@ def run_inputs(
     method: Method,
     base_model: BaseModel,
     encoder: Encoder | None,
+    selector: TrainedModel | None = None,
     documents_wanted: int,
     hyperparameters: Mapping[str, Any],
     parameters: Mapping[str, Any],
@@ -92,13 +100,20 @@ def run_inputs(
     seed: int,
     user_limit: int | None,
 ) -> RunInputs:
-    """Of what an experiment is asked for, the part that decides what `method` answers on `split`. Writes nothing."""
+    """Of what an experiment is asked for, the part that decides what `method` answers on `split`. Writes nothing.
+
+    `encoder` and `selector` are what `method` retrieves with (`eval_app.retrieving_means`). Raises ValueError for a
+    retriever that chooses among others without a selector.
+    """
     adapts = method.family.adapts
+    if method.retriever in SELECTING and selector is None:
+        raise ValueError(f"{method.key} needs a selector")
     return RunInputs(
         split=split,
         method=method,
         base_model=base_model,
         encoder=encoder if method.retriever in DENSE else None,
+        selector=selector if method.retriever in SELECTING else None,
         documents_wanted=documents_wanted if method.family.retrieves else 0,
         hyperparameters={**hyperparameters, "rank": method.rank} if adapts else {},
         parameters=dict(parameters),
@@ -121,6 +136,7 @@ def ensure_run(*, versions: Mapping[str, str], hardware: Mapping[str, Any], **as
             "retriever": inputs.method.retriever or "",
             "control": inputs.method.control or "",
             "encoder": inputs.encoder,
+            "selector": inputs.selector,
             "documents_wanted": inputs.documents_wanted,
             "rank": inputs.method.rank,
             "hyperparameters": dict(inputs.hyperparameters),
@@ -172,7 +188,11 @@ def _prepare(run: Run) -> None:
     plans = list(adapter_plans(run=run)) if run.rank is not None else []
     standing = adapters_by_identity(workspace=run.workspace, identities=[plan.identity for plan in plans])
     missing = [plan for plan in plans if plan.identity not in standing]
-    to_embed = _end_users_to_embed(run)
+    try:
+        to_embed = _end_users_to_embed(run)
+    except PoolRefused as refused:
+        _fail(run, str(refused))
+        return
     if _fail_if(run, {plan.job_key for plan in missing}):
         return
     if missing or to_embed:
@@ -184,11 +204,12 @@ def _prepare(run: Run) -> None:
                 _fail(run, str(exceeded))
                 return
             request_adapters(plans=missing, origin=origin)
-        if to_embed and run.encoder is not None:
-            embedding_keys = request_embeddings(
-                workspace=run.workspace, task=run.split.task, encoder=run.encoder, end_users=to_embed, origin=origin
+        embedding_keys: set[str] = set()
+        for encoder, end_users in to_embed:
+            embedding_keys |= request_embeddings(
+                workspace=run.workspace, task=run.split.task, encoder=encoder, end_users=end_users, origin=origin
             )
-            _fail_if(run, embedding_keys)
+        _fail_if(run, embedding_keys)
         if run.state != Run.State.FAILED:
             _move(run, Run.State.PREPARING)
         return
@@ -256,11 +277,18 @@ def adapter_plans(*, run: Run) -> Iterator[AdapterPlan]:
             )
 
 
-def _end_users_to_embed(run: Run) -> list[tuple[int, int]]:
-    if run.encoder is None:
-        return []
-    users = selectors.first_end_users(split=run.split, limit=run.user_limit)
-    return end_users_to_embed(workspace=run.workspace, end_user_ids=users, task=run.split.task, encoder=run.encoder)
+def _end_users_to_embed(run: Run) -> list[tuple[Encoder, list[tuple[int, int]]]]:
+    """For each encoder of the run by which anything is left to embed: (end user id, number of documents)."""
+    encoders = encoders_of_run(run)
+    users = selectors.first_end_users(split=run.split, limit=run.user_limit) if encoders else []
+    waiting = [
+        (
+            encoder,
+            end_users_to_embed(workspace=run.workspace, end_user_ids=users, task=run.split.task, encoder=encoder),
+        )
+        for encoder in encoders
+    ]
+    return [(encoder, end_users) for encoder, end_users in waiting if end_users]
 
 
 def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation]:
@@ -288,6 +316,7 @@ def _generations(run: Run, adapter_of: Mapping[int, int]) -> Iterator[Generation
             family=run.family,
             retriever=run.retriever,
             encoder_id=run.encoder_id,
+            selector_id=run.selector_id,
             documents_wanted=run.documents_wanted,
             adapter_id=adapter_of.get(asks.end_user_id),
             parameters=run.parameters,
@@ -316,6 +345,8 @@ def collect_generation(generation: Generation) -> bool:
                 adapter_id=generation.adapter_id,
                 retrieved_document_ids=generation.retrieved_document_ids or [],
                 retrieved_scores=generation.retrieved_scores or [],
+                chosen_retriever=generation.chosen_retriever,
+                candidate_scores=generation.candidate_scores,
                 sequence_score=generation.sequence_score,
                 input_tokens=generation.input_tokens,
                 output_tokens=generation.output_tokens,

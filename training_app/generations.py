@@ -32,7 +32,12 @@ _NOTICES: Final = 500
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker made of a generation; a preview has no `output`. Milliseconds are this row's share of its batch."""
+    """What a worker made of a generation; a preview has no `output`. Milliseconds are this row's share of its batch.
+
+    Where a selector chose the retriever, `chosen_retriever` is the member of its pool, and `candidate_scores` are those
+    of all members in order; prompt, output and documents are of the chosen one. Tokens and milliseconds are of all that
+    was made for this answer; choosing counts as retrieving.
+    """
 
     prompt: str
     output: str | None
@@ -44,6 +49,8 @@ class Answer:
     retrieval_ms: float
     adapter_ms: float
     model_ms: float
+    chosen_retriever: str = ""
+    candidate_scores: Sequence[float] | None = None
 
 
 def batch_key(*, base_model_id: int, parameters: Mapping[str, Any], priority: int = 0) -> str:
@@ -111,6 +118,8 @@ def record_answers(answers: Sequence[tuple[Generation, Answer]]) -> None:
         generation.retrieval_ms = answer.retrieval_ms
         generation.adapter_ms = answer.adapter_ms
         generation.model_ms = answer.model_ms
+        generation.chosen_retriever = answer.chosen_retriever
+        generation.candidate_scores = None if answer.candidate_scores is None else list(answer.candidate_scores)
         (handed_over if finishers.hand_over(generation) else staying).append(generation)
     if handed_over:
         Generation.objects.filter(pk__in=[one.pk for one in handed_over]).delete()
@@ -129,6 +138,7 @@ _STORE: Final = """
     UPDATE training_app_generation
        SET prompt = %s, output = %s, retrieved_document_ids = %s, retrieved_scores = %s::float8[], sequence_score = %s,
            input_tokens = %s, output_tokens = %s, retrieval_ms = %s, adapter_ms = %s, model_ms = %s,
+           chosen_retriever = %s, candidate_scores = %s::float8[],
            state = 'done', finished_at = statement_timestamp(), problem_slug = '', problem_detail = ''
      WHERE id = %s
 """
@@ -153,6 +163,8 @@ def _store(answered: Sequence[Generation]) -> None:
                     one.retrieval_ms,
                     one.adapter_ms,
                     one.model_ms,
+                    one.chosen_retriever,
+                    one.candidate_scores,
                     one.pk,
                 )
                 for one in answered

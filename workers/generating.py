@@ -1,36 +1,26 @@
 """The job that answers: retrieves from the user's profile, builds the prompt, generates with their adapter or none.
 
 Many users' generations share one pass of the base model, and are recorded together. A preview ends with its prompt.
+Where a selector chooses the retriever it does so by the prompts, before anything is generated (RSPG-Pre), or by what
+was generated from each of them (RSPG-Post).
 """
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from jobs.batches import ClaimedJob, Permanent, finishing_together
 from jobs.errors import describe
-from lamp.catalogue import UnknownTask
-from lamp.queries import query_of
-from lamp.tasks import Task
-from retrieval_app.prompts import build_prompt
-from retrieval_app.retrievers import DENSE
-from retrieval_app.services import NotEmbedded, Retrieved, retrieve
+from retrieval_app.retrievers import RSPG_POST, RSPG_PRE
 from training_app.generations import Answer, record_answers
 from training_app.models import Generation
-from users_app.models import Document
-from users_app.selectors import UnknownDocuments, documents_of, snapshot_documents
-from users_app.tasks import task_of, task_version_of
 from workers import loaded
 from workers.adapter_cache import StoredAdapter, adapter_cache
-from workers.embedding import embed_missing
+from workers.candidates import Candidate, candidates_of
 from workers.engine.base_model import BaseModel
-from workers.engine.encoder import encode
-from workers.engine.generation import Answered, GenerationRow
+from workers.engine.generation import Answered, GeneratedText, GenerationRow
+from workers.selecting import Selection, select
 from workers.serving_log import serving_log
 
 logger = logging.getLogger(__name__)
@@ -43,9 +33,27 @@ class _Row:
     job: ClaimedJob
     generation: Generation
     adapter: StoredAdapter | None
-    retrieved: Sequence[Retrieved] = ()
-    prompt: str = ""
+    candidates: Sequence[Candidate] = ()
+    # None where no selector chooses, and for as long as it has not chosen.
+    selection: Selection | None = None
+    # Retrieving, building prompts, and choosing among candidates.
     retrieval_ms: float = 0.0
+    answered: dict[str, Answered] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> Candidate:
+        return self.candidates[self.selection.place if self.selection is not None else 0]
+
+    @property
+    def prompts(self) -> list[str]:
+        """What is generated from: each prompt once, of all candidates for as long as one is to be chosen by outputs."""
+        if self.generation.retriever == RSPG_POST:
+            return list(dict.fromkeys(candidate.prompt for candidate in self.candidates))
+        return [self.chosen.prompt]
+
+    @property
+    def is_answered(self) -> bool:
+        return len(self.answered) == len(self.prompts)
 
 
 def handle(jobs: Sequence[ClaimedJob]) -> None:
@@ -73,10 +81,12 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
     for row in asked:
         with row.job.isolated():
             row.job.check()
-            _build_prompt(row, base)
             if row.generation.kind == Generation.Kind.PREVIEW:
+                _require_prompt_before_answer(row.generation)
+                _build_prompts(row, base)
                 _finish_alone(row, _preview_of(row, base))
             else:
+                _build_prompts(row, base)
                 rows.append(row)
     if rows:
         _answer(rows)
@@ -84,111 +94,54 @@ def handle(jobs: Sequence[ClaimedJob]) -> None:
 
 def _unanswered(jobs: Sequence[ClaimedJob]) -> dict[int, Generation]:
     return (
-        Generation.objects.select_related("end_user__workspace", "base_model", "encoder", "adapter")
+        Generation.objects.select_related("end_user__workspace", "base_model", "encoder", "selector", "adapter")
         .exclude(state=Generation.State.DONE)
         .in_bulk([job.payload["generation_id"] for job in jobs])
     )
 
 
-def _build_prompt(row: _Row, base: BaseModel) -> None:
-    generation = row.generation
-    row.prompt = generation.input
-    if not generation.retriever:
-        return
+def _build_prompts(row: _Row, base: BaseModel) -> None:
     begun = time.perf_counter()
-    task = _task_of(generation)
-    row.retrieved = _retrieve(generation, task)
-    if row.retrieved:
-        row.prompt = build_prompt(
-            task,
-            generation.input,
-            [one.document.fields for one in row.retrieved],
-            tokenizer=base.tokenizer,
-            max_input_tokens=generation.parameters["max_input_tokens"],
-        )
-    row.retrieval_ms = (time.perf_counter() - begun) * 1000
+    row.candidates = candidates_of(row.generation, base=base)
+    if row.generation.retriever == RSPG_PRE:
+        row.selection = _select(row, outputs=[None] * len(row.candidates))
+    if row.generation.retriever:
+        row.retrieval_ms = (time.perf_counter() - begun) * 1000
 
 
-def _task_of(generation: Generation) -> Task:
-    workspace, key = generation.end_user.workspace, generation.task
-    try:
-        if generation.task_version:
-            return task_version_of(workspace=workspace, key=key, version=generation.task_version)
-        return task_of(workspace=workspace, key=key)
-    except UnknownTask:
-        raise Permanent("This worker's task catalogue is not the one this was asked from: update it.") from None
-
-
-def _retrieve(generation: Generation, task: Task) -> list[Retrieved]:
-    workspace = generation.end_user.workspace
-    query = query_of(task, generation.input)
-    documents = _documents(generation)
-    vector = _query_vector(generation, query)
-    best = partial(
-        retrieve,
-        workspace=workspace,
-        end_user=generation.end_user,
-        task=task.key,
-        documents=documents,
-        retriever=generation.retriever,
-        query=query,
-        count=generation.documents_wanted,
-        encoder=generation.encoder,
-        query_vector=vector,
-    )
-    try:
-        return best()
-    except NotEmbedded:
-        assert generation.encoder is not None
-        # Documents that came a moment ago: the job that embeds them may not have run yet.
-        among = {document.pk for document in documents}
-        embed_missing(end_user=generation.end_user, task=task, encoder=generation.encoder, among=among)
-        return best()
-
-
-def _documents(generation: Generation) -> list[Document]:
-    """The profile as of the question. What has been deleted since is missing where a client asked."""
-    end_user, ids = generation.end_user, generation.profile_document_ids
-    try:
-        return snapshot_documents(
-            workspace=end_user.workspace, end_user=end_user, task=generation.task, document_ids=ids
-        )
-    except UnknownDocuments:
-        if not generation.asked_method:
-            raise
-    left = documents_of(workspace=end_user.workspace, end_user=end_user, task=generation.task).in_bulk(ids)
-    return [left[document_id] for document_id in ids if document_id in left]
-
-
-def _query_vector(generation: Generation, query: str) -> NDArray[np.float32] | None:
-    if generation.retriever not in DENSE or generation.encoder is None:
-        return None
-    # One query a pass: a user's vector must not depend on who else is asking.
-    vector: NDArray[np.float32] = encode(loaded.encoder(generation.encoder), [query])[0]
-    return vector
+def _select(row: _Row, *, outputs: Sequence[str | None]) -> Selection:
+    assert row.generation.selector is not None
+    return select(row.generation.selector, row.candidates, outputs=outputs, exact=row.generation.parameters["exact"])
 
 
 def _answer(rows: Sequence[_Row]) -> None:
-    """Generate, and finish the rows of each batch as soon as it is answered."""
+    """Generate, and finish the rows that each batch of the base model completes as soon as it is answered."""
     parameters = rows[0].generation.parameters
     generator = loaded.generator(rows[0].generation.base_model, dtype=parameters["dtype"])
+    asked = [(row, prompt) for row in rows for prompt in row.prompts]
     for batch in generator.answers(
-        [GenerationRow(prompt=row.prompt, adapter=row.adapter) for row in rows],
+        [GenerationRow(prompt=prompt, adapter=row.adapter) for row, prompt in asked],
         num_beams=parameters["num_beams"],
         max_input_tokens=parameters["max_input_tokens"],
         max_output_tokens=parameters["max_output_tokens"],
         exact=parameters["exact"],
     ):
-        _finish([(rows[answered.row], answered) for answered in batch])
+        complete: list[_Row] = []
+        for answered in batch:
+            row, prompt = asked[answered.row]
+            row.answered[prompt] = answered
+            if row.is_answered:
+                complete.append(row)
+        _finish(complete)
     serving_log.report(memory=adapter_cache.snapshot(), slots=generator.snapshot())
 
 
-def _finish(batch: Sequence[tuple[_Row, Answered]]) -> None:
-    """Record the answers of a batch: all at once, or, where that cannot be, one after the other."""
+def _finish(rows: Sequence[_Row]) -> None:
+    """Record the answers of rows that are complete: all at once, or, where that cannot be, one after the other."""
     made: list[tuple[_Row, Answer]] = []
-    for row, answered in batch:
+    for row in rows:
         with row.job.isolated():
-            made.append((row, _answer_of(row, answered)))
+            made.append((row, _answer_of(row)))
     if len(made) > 1:
         try:
             with finishing_together([row.job for row, _ in made]):
@@ -206,33 +159,56 @@ def _finish_alone(row: _Row, answer: Answer) -> None:
         record_answers([(row.generation, answer)])
 
 
-def _answer_of(row: _Row, answered: Answered) -> Answer:
-    made = answered.result()
+def _answer_of(row: _Row) -> Answer:
+    made = {prompt: answered.result() for prompt, answered in row.answered.items()}
+    if row.generation.retriever == RSPG_POST:
+        _choose_by_outputs(row, made)
+    chosen = made[row.chosen.prompt]
     return Answer(
-        prompt=row.prompt,
-        output=made.text,
-        retrieved_document_ids=[one.document.pk for one in row.retrieved],
-        retrieved_scores=[one.score for one in row.retrieved],
-        sequence_score=made.score,
-        input_tokens=made.input_tokens,
-        output_tokens=made.output_tokens,
+        prompt=row.chosen.prompt,
+        output=chosen.text,
+        retrieved_document_ids=[one.document.pk for one in row.chosen.retrieved],
+        retrieved_scores=[one.score for one in row.chosen.retrieved],
+        sequence_score=chosen.score,
+        # Of everything that was generated for it.
+        input_tokens=sum(one.input_tokens for one in made.values()),
+        output_tokens=sum(one.output_tokens for one in made.values()),
         retrieval_ms=row.retrieval_ms,
-        adapter_ms=answered.adapter_seconds * 1000,
-        model_ms=answered.model_seconds * 1000,
+        adapter_ms=sum(one.adapter_seconds for one in row.answered.values()) * 1000,
+        model_ms=sum(one.model_seconds for one in row.answered.values()) * 1000,
+        chosen_retriever=row.chosen.retriever if row.selection is not None else "",
+        candidate_scores=row.selection.scores if row.selection is not None else None,
     )
 
 
+def _choose_by_outputs(row: _Row, made: Mapping[str, GeneratedText]) -> None:
+    begun = time.perf_counter()
+    row.selection = _select(row, outputs=[made[candidate.prompt].text for candidate in row.candidates])
+    row.retrieval_ms += (time.perf_counter() - begun) * 1000
+
+
+def _require_prompt_before_answer(generation: Generation) -> None:
+    """Raise `Permanent` where what the prompt will be is only known once it is answered."""
+    if generation.retriever == RSPG_POST:
+        raise Permanent(
+            "RSPG-Post chooses by what is generated from each prompt, and a preview generates nothing: ask for an "
+            "answer, or for a preview with another retriever."
+        )
+
+
 def _preview_of(row: _Row, base: BaseModel) -> Answer:
-    tokens = len(base.tokenizer.encode(row.prompt))
+    tokens = len(base.tokenizer.encode(row.chosen.prompt))
     return Answer(
-        prompt=row.prompt,
+        prompt=row.chosen.prompt,
         output=None,
-        retrieved_document_ids=[one.document.pk for one in row.retrieved],
-        retrieved_scores=[one.score for one in row.retrieved],
+        retrieved_document_ids=[one.document.pk for one in row.chosen.retrieved],
+        retrieved_scores=[one.score for one in row.chosen.retrieved],
         sequence_score=None,
         input_tokens=min(tokens, row.generation.parameters["max_input_tokens"]),
         output_tokens=None,
         retrieval_ms=row.retrieval_ms,
         adapter_ms=0.0,
         model_ms=0.0,
+        chosen_retriever=row.chosen.retriever if row.selection is not None else "",
+        candidate_scores=row.selection.scores if row.selection is not None else None,
     )

@@ -58,7 +58,12 @@ def store_trained_model(folder: Path, *, identity: str) -> StoredFiles:
     store = get_store()
     for path in files:
         store.put_file(prefix + path.name, path)
-    return StoredFiles(prefix, digest, sum(path.stat().st_size for path in files))
+    return StoredFiles(prefix, digest, size_of(folder))
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of a trained model's files. Raises as `store_trained_model`."""
+    return sum(path.stat().st_size for path in _files(folder))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import pytest
 from eval_app.models import Run
 from eval_app.run_commands import repeat_command
 from tests.eval_app.stored import a_run, small_encoder, small_t5
+from tests.eval_app.unloaded import unloaded
 from tests.people import questions_of, split_of
 from training_app.hyperparameters import complete_hyperparameters
 from workers.management.commands.run_experiment import Command
@@ -25,10 +26,10 @@ def made(split, method="none", **changed):
     return a_run(split, method, **{**asked, **changed})
 
 
-def repeated(run, in_process):
+def repeated(run, in_process, *, notes=0):
     """The run that the command comes to where the run is not there: its line is read by the command's own parser."""
     repeat = repeat_command(run, shows_paths=True)
-    assert repeat.notes == []
+    assert len(repeat.notes) == notes
     python, script, name, *words = shlex.split(repeat.line)
     assert (python, script, name) == ("python", "manage.py", "run_experiment")
     Run.objects.all().delete()
@@ -80,7 +81,52 @@ def test_a_model_of_the_hub_is_named_with_its_revision(dev):
     assert "--base-model some/t5@1 " in repeat_command(a_run(dev), shows_paths=False).line
 
 
+def of_the_small_base_model(workspace, kind, **changed):
+    base = small_t5()
+    return unloaded(workspace, kind, base_model=f"{base.name}@{base.revision}", **changed)
+
+
+@pytest.mark.parametrize("kind", ["rspg-pre", "ropg-kd"])
+def test_what_was_trained_comes_with_its_method(dev, workspace, in_process, kind):
+    trained = of_the_small_base_model(workspace, kind)
+    made_with = {"encoder": trained.encoder} if trained.encoder else {"selector": trained}
+    run = made(dev, f"rag:{kind}", **made_with)
+    [column] = repeated(run, in_process, notes=1)
+    assert column.run.identity == run.identity
+
+
+def test_a_fine_tuned_encoder_is_not_named(dev, workspace):
+    trained = of_the_small_base_model(workspace, "ropg-kd")
+    repeat = repeat_command(made(dev, "rag:ropg-kd", encoder=trained.encoder), shows_paths=True)
+    assert "--encoder" not in repeat.line
+    [note] = repeat.notes
+    assert note.startswith(f"It needs ROPG-KD encoder {trained.pk} (digest {trained.content_digest[:12]}), which this")
+
+
 class TestWhatHasToBeKnown:
+    def test_a_selector_that_this_workspace_alone_has(self, dev, workspace):
+        selector = of_the_small_base_model(workspace, "rspg-post")
+        [note] = repeat_command(made(dev, "rag:rspg-post", selector=selector), shows_paths=True).notes
+        assert note == (
+            f"It needs RSPG-Post selector {selector.pk} (digest {selector.content_digest[:12]}), which this workspace "
+            "alone has: elsewhere one has to be trained first."
+        )
+
+    def test_a_newer_selector(self, dev, workspace):
+        run = made(dev, "rag:rspg-pre", selector=of_the_small_base_model(workspace, "rspg-pre"))
+        newer = of_the_small_base_model(workspace, "rspg-pre")
+        [note] = repeat_command(run, shows_paths=True).notes
+        assert note.startswith(f"The command takes the newest one, RSPG-Pre selector {newer.pk} ")
+
+    def test_nothing_of_a_selector_that_came_with_lamppost(self, dev):
+        selector = of_the_small_base_model(None, "rspg-pre")
+        assert repeat_command(made(dev, "rag:rspg-pre", selector=selector), shows_paths=True).notes == []
+
+    def test_a_selector_that_was_withdrawn(self, dev, workspace):
+        selector = of_the_small_base_model(workspace, "rspg-pre", withdrawn_at="2026-01-01T00:00:00Z")
+        [note] = repeat_command(made(dev, "rag:rspg-pre", selector=selector), shows_paths=True).notes
+        assert "was withdrawn: the command refuses the method" in note
+
     def test_a_newer_version_of_the_split(self, dev, alice, bob):
         run = made(dev)
         split_of(questions_of(alice, bob))

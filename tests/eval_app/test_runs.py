@@ -1,14 +1,17 @@
 import pytest
 
-from eval_app.models import Prediction, Question, Run
-from eval_app.runs import adapter_plans, cancel_run, collect_generation, restart_run, step_run
+from eval_app.methods import parse_method
+from eval_app.models import DatasetSplit, Prediction, Question, Run
+from eval_app.runs import adapter_plans, cancel_run, collect_generation, restart_run, run_inputs, step_run
 from jobs.models import Job
+from retrieval_app.models import Encoder
 from tests.eval_app.stored import HYPERPARAMETERS, PARAMETERS, a_run, answered_run
+from tests.eval_app.unloaded import DENSE_POOL, unloaded
 from tests.people import Asked, questions_of, split_of, tweets_of
 from tests.retrieval_app.vectors import an_encoder, embed
 from tests.training_app.adapters import facts
 from training_app.adapters import ensure_base_model, record_adapter
-from training_app.models import Generation
+from training_app.models import BaseModel, Generation
 from users_app.models import Quota
 from users_app.quotas import set_quotas
 
@@ -61,6 +64,44 @@ class TestIdentity:
     def test_how_many_documents_does_not_matter_where_none_is_retrieved(self, dev):
         assert a_run(dev, "none", documents_wanted=9) == a_run(dev, "none")
 
+    def test_another_selector_makes_another_run(self, dev, workspace):
+        one, other = unloaded(workspace), unloaded(workspace)
+        assert a_run(dev, "rag:rspg-pre", selector=one) == a_run(dev, "rag:rspg-pre", selector=one)
+        assert a_run(dev, "rag:rspg-pre", selector=one) != a_run(dev, "rag:rspg-pre", selector=other)
+        assert a_run(dev, "rag:bm25", selector=one) == a_run(dev, "rag:bm25")
+
+    def test_a_retriever_that_chooses_needs_its_selector(self, dev):
+        with pytest.raises(ValueError, match="rag:rspg-pre needs a selector"):
+            a_run(dev, "rag:rspg-pre")
+
+    @pytest.mark.parametrize(
+        ("method", "identity"),
+        [
+            ("none", "c5b02df4a38ef45e62a243819a92144cd15753ce9bfbddba19e3ae0220225d0e"),
+            ("rag:bm25", "a46fbaf47733aa5692c2670721e2d861e576bbbfa896d95a111de31c7e0414ca"),
+            ("rag:contriever", "38b06cdb7db04b6883b61070ed3ff1cbbf3eb612d2a0630a808853e5864d7174"),
+            ("rag:bm25@swapped", "eaf4c7077242d43d7d99c2a1881c1c90892bbe2eebbb34e4f3f725aa607424ca"),
+            ("peft:8", "3a83819a6728250c5cb78523fc28883c9e6aa566073ebade8eb1565424f36c5f"),
+            ("peft-rag:contriever:8", "7e5dd80c07b743b19adb899069b23e9446b7efe9c47128ff06c3bd4c9eca7f49"),
+        ],
+    )
+    def test_runs_that_stand_are_found_by_the_same_inputs_for_ever(self, monkeypatch, method, identity):
+        monkeypatch.setattr("eval_app.runs.ENGINE_VERSION", "1")
+        monkeypatch.setattr("eval_app.runs.RETRIEVAL_VERSION", "1")
+        inputs = run_inputs(
+            split=DatasetSplit(pk=1, task="LaMP-7"),
+            method=parse_method(method),
+            base_model=BaseModel(name="some/t5", revision="1"),
+            encoder=Encoder(name="some/encoder", revision="1"),
+            documents_wanted=2,
+            hyperparameters=HYPERPARAMETERS,
+            parameters=PARAMETERS,
+            adapter_dtype="bfloat16",
+            seed=0,
+            user_limit=None,
+        )
+        assert inputs.identity == identity
+
     def test_a_run_counts_the_questions_it_asks(self, dev):
         assert a_run(dev).question_count == 3
         assert a_run(dev, user_limit=1).question_count == 2
@@ -95,6 +136,27 @@ class TestSteps:
         for user in (alice, bob):
             embed(user, tweets_of(user), encoder)
         assert step_run(run_id=a_run(dev, "rag:contriever", encoder=encoder).pk).state == "generating"
+
+    def test_with_a_selector_they_are_embedded_by_every_encoder_of_its_pool(self, dev, workspace, alice, bob):
+        first, second = (an_encoder(revision=revision) for revision in "12")
+        run = a_run(dev, "rag:rspg-pre", selector=unloaded(workspace, pool=DENSE_POOL))
+        assert step_run(run_id=run.pk).state == "preparing"
+        asked = Job.objects.filter(kind="embed_documents").values_list("payload__encoder_id", flat=True)
+        assert set(asked) == {first.pk, second.pk}
+        for user in (alice, bob):
+            for encoder in (first, second):
+                embed(user, tweets_of(user), encoder)
+        Job.objects.all().delete()
+        assert step_run(run_id=run.pk).state == "generating"
+
+    def test_a_selector_whose_encoders_are_not_here_fails_the_run_with_the_reason(self, dev, workspace):
+        run = step_run(run_id=a_run(dev, "rag:rspg-pre", selector=unloaded(workspace, pool=DENSE_POOL)).pk)
+        assert (run.state, "is not recorded here" in run.error) == ("failed", True)
+
+    def test_what_is_asked_goes_with_its_selector(self, dev, workspace):
+        selector = unloaded(workspace)
+        step_run(run_id=a_run(dev, "rag:rspg-pre", selector=selector).pk)
+        assert set(Generation.objects.values_list("retriever", "selector")) == {("rspg-pre", selector.pk)}
 
     def test_adapters_that_stand_are_used(self, dev, alice, bob):
         run = a_run(dev, "peft:8")
@@ -192,6 +254,13 @@ class TestAnswers:
         stored = Prediction.objects.get(run=run)
         assert (stored.question.external_id, stored.end_user) == ("100", alice)
         assert (stored.prompt, stored.output, stored.retrieved_document_ids) == ("the prompt", "the answer", [3])
+
+    def test_what_a_selector_chose_stays_with_the_prediction(self, asked):
+        run, generation = asked
+        generation.chosen_retriever, generation.candidate_scores = "bm25", [0.25, 1.5]
+        collect_generation(generation)
+        stored = Prediction.objects.get(run=run)
+        assert (stored.chosen_retriever, stored.candidate_scores) == ("bm25", [0.25, 1.5])
 
     def test_an_answer_that_comes_twice_counts_once(self, asked):
         run, generation = asked

@@ -274,7 +274,7 @@ class TestWhileAJobRuns:
 
     def test_a_generation_records_nothing(self, alice, in_process, erased_within):
         ask(alice, retriever="bm25")
-        erased_within("workers.generating._build_prompt", alice)
+        erased_within("workers.generating._build_prompts", alice)
         in_process("generate")
         assert not Generation.objects.exists()
         assert not Job.objects.exists()

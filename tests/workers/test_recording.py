@@ -1,8 +1,12 @@
 from jobs.models import Job
 from retrieval_app.encoders import default_encoder
-from retrieval_app.models import Encoder
+from retrieval_app.models import Encoder, TrainedModel
 from training_app.base_models import default_base_model, request_default_models
 from training_app.models import BaseModel
+
+
+def own_selectors():
+    return list(TrainedModel.objects.filter(workspace=None).order_by("pk").values_list("pk", flat=True))
 
 
 def recorded(in_process):
@@ -15,7 +19,7 @@ def test_a_worker_records_the_models_that_the_settings_name(in_process):
     job = recorded(in_process)
     assert (job.state, job.result) == (
         "done",
-        {"base_model_id": default_base_model().pk, "encoder_id": default_encoder().pk},
+        {"base_model_id": default_base_model().pk, "encoder_id": default_encoder().pk, "selector_ids": own_selectors()},
     )
     assert (default_base_model().name, default_encoder().name) == ("small", "small")
 

@@ -1,7 +1,9 @@
 """Selectors and fine-tuned encoders as workers use them: tiny ones, whose files stand in the object store."""
 
+import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,19 +31,25 @@ def pool_of(*retrievers: str) -> list[dict[str, str]]:
     return [{"retriever": name} | (encoder if name == "contriever" else {}) for name in retrievers]
 
 
-def a_selector_folder(folder: Path, *, seed: int = 0, scale: float = 50.0, **notes: Any) -> Path:
-    """A selector's folder whose head has learned nothing, but scores of which are far enough apart to be told."""
+def a_selector_folder(
+    folder: Path, *, seed: int = 0, scale: float = 50.0, notes: Mapping[str, Any] | None = None
+) -> Path:
+    """A folder of a selector that has learned nothing, whose scores are far enough apart to be told.
+
+    With `scale` of the other sign it prefers what it else likes least.
+    """
     selector = initial_selector(str(SMALL_ENCODER), seed=seed)
     with torch.no_grad():
         selector.model.classifier.weight.mul_(scale)
+        selector.model.classifier.bias.mul_(scale)
     write_selector(folder, selector)
-    (folder / "selector.json").write_text(json.dumps({"reads": "pre", **notes}))
+    (folder / "selector.json").write_text(json.dumps({"reads": "pre", **(notes or {})}))
     return folder
 
 
 def recorded(folder: Path, *, workspace: Workspace, kind: str, **fields: Any) -> TrainedModel:
     """Store a folder and record it as a trained model of the small base model."""
-    identity = fields.pop("identity", folder_revision(folder))
+    identity = fields.pop("identity", hashlib.sha256(f"{kind} {folder_revision(folder)}".encode()).hexdigest())
     stored = store_trained_model(folder, identity=identity)
     base = small_t5()
     with transaction.atomic():
@@ -66,10 +74,12 @@ def recorded(folder: Path, *, workspace: Workspace, kind: str, **fields: Any) ->
         )
 
 
-def a_selector(workspace: Workspace, kind: str = "rspg-pre", *pool: str, seed: int = 0, **fields: Any) -> TrainedModel:
+def a_selector(
+    workspace: Workspace, kind: str = "rspg-pre", *pool: str, seed: int = 0, scale: float = 50.0, **fields: Any
+) -> TrainedModel:
     """A recorded selector over `pool`."""
     with TemporaryDirectory() as name:
-        folder = a_selector_folder(Path(name) / "selector", seed=seed)
+        folder = a_selector_folder(Path(name) / "selector", seed=seed, scale=scale)
         return recorded(folder, workspace=workspace, kind=kind, pool=pool_of(*(pool or POOL)), **fields)
 
 

@@ -96,6 +96,7 @@ class Command(BaseCommand):
         # Here, because it brings torch, which `manage.py help` should not wait for.
         from workers import loaded
         from workers.engine.sources import ModelRefused, ModelUnavailable
+        from workers.shipped_selectors import record_shipped_selectors
 
         try:
             _require_sensible(options)
@@ -108,6 +109,7 @@ class Command(BaseCommand):
             del hyperparameters["rank"]
             dtype = options["dtype"] or default_dtype()
             base_model = loaded.record_base_model(options["base_model"], dtype=dtype)
+            record_shipped_selectors(base_model)
             return start_experiment(
                 workspace=workspace,
                 name=options["name"],
