@@ -32,6 +32,8 @@ HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
         "epochs": Bounds(10, 1, 1_000),
         "batch_size": Bounds(16, 1, 256),
         "temperature": Bounds(1.0, 0.001, 1_000.0),
+        # 0: the same as `temperature`. Of distillation alone.
+        "utility_temperature": Bounds(0.0, 0.0, 1_000.0),
         "gradient_clip": Bounds(1.0, 0.001, 1_000),
         "weight_decay": Bounds(0.01, 0.0, 1.0),
         "warmup_share": Bounds(0.05, 0.0, 1.0),
