@@ -18,13 +18,14 @@ class EvalAppConfig(AppConfig):
             training_kinds,
         )
         from eval_app.destinations import DESTINATIONS
+        from eval_app.encoder_trainings import ENCODERS
         from eval_app.erasing import ERASER
         from eval_app.exports import EXPORTER
         from eval_app.kinds import IMPORT_DATASET, KINDS
         from eval_app.selector_runs import SELECTORS
         from eval_app.webhook_events import OF_EXPERIMENTS
         from jobs import kinds, origins, sweeps
-        from retrieval_app.retrievers import SELECTING
+        from retrieval_app.retrievers import FINE_TUNED, SELECTING
         from training_app import finishers
         from users_app import erasers, exporting, webhook_events
 
@@ -42,6 +43,8 @@ class EvalAppConfig(AppConfig):
         experiments.hear_of_ends(model_trainings.experiment_ended)
         for kind_of_selector in sorted(SELECTING):
             training_kinds.register(kind_of_selector, SELECTORS)
+        for kind_of_encoder in sorted(FINE_TUNED):
+            training_kinds.register(kind_of_encoder, ENCODERS)
         sweeps.register(import_requests.sweep_sources, every_seconds=600)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)
         webhook_events.register(OF_EXPERIMENTS)

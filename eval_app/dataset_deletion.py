@@ -252,6 +252,14 @@ def _delete_questions(workspace: Workspace, dataset: Dataset, split: DatasetSpli
         with connection.cursor() as cursor:
             cursor.execute(
                 """
+                DELETE FROM eval_app_documentfeedback AS f USING eval_app_question AS q, eval_app_datasetsplit AS s
+                 WHERE f.question_id = q.id AND q.split_id = s.id
+                   AND q.end_user_id = ANY(%s) AND s.dataset_id = %s
+                """,
+                [people, dataset.pk],
+            )
+            cursor.execute(
+                """
                 DELETE FROM eval_app_question
                  WHERE end_user_id = ANY(%s)
                    AND split_id IN (SELECT id FROM eval_app_datasetsplit WHERE dataset_id = %s)

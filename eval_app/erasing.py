@@ -7,7 +7,7 @@ longer anybody's. Each run counts how many people were erased from it, and its t
 from django.db.models import F, Q
 
 from eval_app.import_requests import kept_sources
-from eval_app.models import Prediction, Question, Run, UserImprovement
+from eval_app.models import DocumentFeedback, Prediction, Question, Run, UserImprovement
 from eval_app.selectors import run_origin
 from training_app.models import Generation
 from users_app.erasers import Eraser, Erasing, ErasingDocuments
@@ -27,6 +27,7 @@ def _erase_end_user(erasing: Erasing) -> None:
     # In a control, another's question was answered with this profile: the prompt holds its words.
     erasing.delete_own(Prediction, column="swapped_with_id")
     erasing.delete_own(UserImprovement)
+    erasing.delete_own(DocumentFeedback)
     erasing.delete_own(Question)
 
 
@@ -40,7 +41,7 @@ def _erase_from_controls_under_way(erasing: Erasing, splits: list[int]) -> None:
 
 
 def _erase_documents(erasing: ErasingDocuments) -> None:
-    """Empty the prompts that quote them."""
+    """Empty the prompts that quote them, and forget what they were worth."""
     # Whoever records an answer that quotes a document holds the generation: its prediction is then there, and is found
     # below, or it waits, and finds the document gone.
     asked = Generation.objects.filter(
@@ -50,11 +51,14 @@ def _erase_documents(erasing: ErasingDocuments) -> None:
     whose = Q(end_user=erasing.end_user) | Q(swapped_with=erasing.end_user)
     quoting = Prediction.objects.filter(whose, retrieved_document_ids__overlap=list(erasing.gone))
     quoting.update(prompt="")
+    # Of what is left, the first documents are others: the question is asked anew.
+    judging = DocumentFeedback.objects.filter(end_user=erasing.end_user, document_ids__overlap=list(erasing.gone))
+    erasing.count(DocumentFeedback, judging.delete()[0])
 
 
 ERASER = Eraser(
     name="eval_app",
-    models=(Question, Prediction, UserImprovement),
+    models=(Question, Prediction, DocumentFeedback, UserImprovement),
     end_user=_erase_end_user,
     documents=_erase_documents,
 )

@@ -67,6 +67,21 @@ TRAIN_SELECTOR = Kind(
     lease_seconds=120,
 )
 
+# Of the model queue, because the base model answers; it gives way to whoever else waits there.
+GATHER_DOCUMENT_FEEDBACK = Kind(
+    name="gather_document_feedback",
+    queue="model",
+    handler="workers.document_feedback.handle",
+    lease_seconds=120,
+)
+
+TRAIN_ENCODER = Kind(
+    name="train_encoder",
+    queue="training",
+    handler="workers.encoder_training.handle",
+    lease_seconds=120,
+)
+
 KINDS = (
     IMPORT_DATASET,
     CHECK_IMPORT,
@@ -77,4 +92,6 @@ KINDS = (
     COMPARE_EXPERIMENT,
     STEP_TRAINING,
     TRAIN_SELECTOR,
+    GATHER_DOCUMENT_FEEDBACK,
+    TRAIN_ENCODER,
 )

@@ -259,9 +259,10 @@ def jobs_ended(origin: str) -> None:
     """The listener of trainings: jobs of one have ended. Safe to repeat."""
     if origin in unfinished_origins([origin]):
         return
-    newest = Job.objects.filter(origin=origin).order_by("-pk").first()
+    # Jobs that failed and run again are older than the step that was asked for in between.
+    last = Job.objects.filter(origin=origin).order_by("-finished_at", "-pk").first()
     training_id = int(origin.partition(":")[2])
-    if newest is not None and newest.kind == STEP_TRAINING.name:
+    if last is not None and last.kind == STEP_TRAINING.name:
         # Nothing was asked for by the step, so it waits for experiments, or could not be taken at all.
         failure = failure_of_last(origin)
         if failure is not None:

@@ -459,6 +459,36 @@ class Prediction(models.Model):
         return f"prediction {self.pk}"
 
 
+class DocumentFeedback(models.Model):
+    """What each of a question's first documents is worth to the base model (ROPG, LaMP reference §3).
+
+    The documents are the initial retriever's best, best first and each once; a document's utility (`lamp.utility`) is
+    that of what the base model answers with this document alone in the prompt. Every training whose settings have this
+    digest learns from it (`eval_app.document_feedback`).
+    """
+
+    question = models.ForeignKey(Question, on_delete=models.CASCADE, related_name="document_feedback", db_index=False)
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="document_feedback")
+    settings_digest = models.CharField(max_length=64)
+    document_ids = ArrayField(models.BigIntegerField())
+    utilities = ArrayField(models.FloatField())
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["question", "settings_digest"], name="document_feedback_once_a_setting"),
+            models.CheckConstraint(
+                condition=Q(
+                    document_ids__len=Func(F("utilities"), function="cardinality", output_field=models.IntegerField())
+                ),
+                name="document_feedback_arrays_are_parallel",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"document feedback {self.pk}"
+
+
 class UserImprovement(models.Model):
     """What a personalized run did for one end user, against the non-personalized run on the same questions."""
 

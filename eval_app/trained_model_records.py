@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from eval_app.models import ModelTraining
 from retrieval_app.models import Encoder, Participant, TrainedModel
+from retrieval_app.services import ensure_encoder
 from users_app.models import EndUser
 from users_app.shared_training import may_learn_from
 
@@ -30,7 +31,8 @@ class ParticipantsGone(LookupError):
 class ModelFacts:
     """What training left behind: what the model is, where its files are and how they came about.
 
-    `initial_model` is "NAME@REVISION" as it was loaded; `identity` the digest of everything that made the model.
+    `initial_model` is "NAME@REVISION" as it was loaded; `identity` the digest of everything that made the model. An
+    `encoder` that is not on record yet comes to be so with the model.
     """
 
     identity: str
@@ -80,6 +82,9 @@ def record_trained_model(*, training: ModelTraining, facts: ModelFacts, particip
         raise TrainingGone("This training was ended while its job was at work.")
     hold_participants(training=held, participants=participants)
     people = sorted(set(participants))
+    encoder = facts.encoder
+    if encoder is not None and encoder.pk is None:
+        encoder = ensure_encoder(name=encoder.name, revision=encoder.revision, dimension=encoder.dimension)
     trained_model, created = TrainedModel.objects.get_or_create(
         workspace=held.workspace,
         identity=facts.identity,
@@ -90,7 +95,7 @@ def record_trained_model(*, training: ModelTraining, facts: ModelFacts, particip
             "base_model": f"{held.base_model.name}@{held.base_model.revision}",
             "documents_wanted": held.documents_wanted,
             "pool": [dict(member) for member in facts.pool],
-            "encoder": facts.encoder,
+            "encoder": encoder,
             "initial_model": facts.initial_model,
             "hyperparameters": held.hyperparameters,
             "seed": held.seed,

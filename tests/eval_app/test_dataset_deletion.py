@@ -13,6 +13,7 @@ from eval_app.importing import DatasetBeingDeleted, ImportRefused, Order, Source
 from eval_app.models import (
     Dataset,
     DatasetSplit,
+    DocumentFeedback,
     Experiment,
     ExperimentRun,
     ModelTraining,
@@ -39,7 +40,17 @@ from users_app.services import put_document
 
 pytestmark = pytest.mark.django_db
 
-DELETED = (Experiment, ExperimentRun, Run, Prediction, UserImprovement, Question, DatasetSplit, Dataset)
+DELETED = (
+    Experiment,
+    ExperimentRun,
+    Run,
+    Prediction,
+    UserImprovement,
+    DocumentFeedback,
+    Question,
+    DatasetSplit,
+    Dataset,
+)
 # What the deletion itself leaves, and the counts that change with what is gone.
 TRACES = {"users_app.AuditEntry", "users_app.ErasureReceipt", "users_app.Usage", "jobs.Job"}
 
@@ -72,6 +83,9 @@ def made_of_it(imported):
     encoder = Encoder.objects.create(name="e", revision="1", dimension=2)
     document = Document.objects.filter(end_user=person).first()
     Embedding.objects.create(end_user=person, document=document, encoder=encoder, dimension=2, vector=[0.0, 1.0])
+    question = Question.objects.filter(split=imported, end_user=person).get()
+    judged = {"document_ids": [document.pk], "utilities": [0.5], "settings_digest": "0" * 64}
+    DocumentFeedback.objects.create(question=question, end_user=person, **judged)
     return experiment
 
 

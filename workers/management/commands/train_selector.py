@@ -1,6 +1,5 @@
 """`manage.py train_selector`: train a selector of retrievers (RSPG) on a dataset's feedback, through the queue."""
 
-import time
 from argparse import ArgumentParser
 from typing import Any, Final
 
@@ -10,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from common import terminal
-from eval_app.experiment_settings import NUMBERS, search_parameters
-from eval_app.model_trainings import OPEN, TrainingRefused, request_training
+from eval_app.model_trainings import TrainingRefused, request_training
 from eval_app.models import ModelTraining
 from eval_app.selector_runs import DEFAULT_POOL, HYPERPARAMETERS
 from eval_app.selectors import NotFound, dataset_by_name
@@ -21,12 +19,9 @@ from retrieval_app.models import TrainedModel
 from retrieval_app.retrievers import CONTRIEVER, POOL_TITLES
 from training_app.base_models import default_dtype
 from users_app.selectors import UnknownWorkspace, workspace_by_slug
-from workers.model_names import SMALL
-from workers.training_progress import TrainingProgress
+from workers.training_commands import add_numbers, encoder_name, require_sensible, search_of, watch
 
 _KINDS: Final = {"pre": TrainedModel.Kind.RSPG_PRE, "post": TrainedModel.Kind.RSPG_POST}
-_POLL_SECONDS: Final = 0.5
-_WORKERS_MOST: Final = 1000
 
 
 class Command(BaseCommand):
@@ -54,18 +49,7 @@ class Command(BaseCommand):
             help="the encoder that training begins from: “small”, a folder, or a hub name[@revision] (default: the one "
             "that goes with the base model)",
         )
-        helps = {"documents_wanted": "retrieved documents", "users": "only the first so many users of each split"}
-        for name, number in NUMBERS.items():
-            told = " ".join((helps.get(name, ""), "" if number.default is None else "(default %(default)s)")).strip()
-            parser.add_argument(_option(name), type=int, default=number.default, dest=name, help=told)
-        for name, bounds in HYPERPARAMETERS.items():
-            kind = int if bounds.whole else float
-            parser.add_argument(_option(name), type=kind, dest=name, help=f"(default {bounds.default:g})")
-        parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the base model (default: by device)")
-        parser.add_argument(
-            "--exact", action="store_true", help="one row a pass of the base model: reproducible, slower"
-        )
-        parser.add_argument("--workers", type=int, default=2, help="processes to start where no worker is running")
+        add_numbers(parser, hyperparameters=HYPERPARAMETERS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = terminal.console()
@@ -73,7 +57,7 @@ class Command(BaseCommand):
         training = self._begin(options)
         try:
             with local_workers(concurrency=options["workers"]):
-                _watch(training, console)
+                watch(training, console)
         except KeyboardInterrupt:
             raise CommandError(
                 f"Interrupted. Training {training.pk} goes on as soon as workers are running.", returncode=130
@@ -88,7 +72,7 @@ class Command(BaseCommand):
         from workers.engine.sources import ModelRefused, ModelUnavailable
 
         try:
-            _require_sensible(options)
+            require_sensible(options)
             workspace = workspace_by_slug(options["workspace"])
             dataset = dataset_by_name(workspace=workspace, name=options["dataset"])
             pool = [name.strip() for name in options["pool"].split(",")]
@@ -99,17 +83,11 @@ class Command(BaseCommand):
                 dataset=dataset,
                 tasks=options["tasks"].split(",") if options["tasks"] else None,
                 base_model=loaded.record_base_model(options["base_model"], dtype=dtype),
-                encoder=loaded.record_encoder(_encoder_name(options)) if CONTRIEVER in pool else None,
+                encoder=loaded.record_encoder(encoder_name(options)) if CONTRIEVER in pool else None,
                 initial_model=options["initial"] or default_initial_selector(options["base_model"]),
                 pool=pool,
                 documents_wanted=options["documents_wanted"],
-                parameters=search_parameters(
-                    num_beams=options["num_beams"],
-                    max_input_tokens=options["max_input_tokens"],
-                    max_output_tokens=options["max_output_tokens"],
-                    exact=options["exact"],
-                    dtype=dtype,
-                ),
+                parameters=search_of(options, dtype=dtype),
                 hyperparameters={name: options[name] for name in HYPERPARAMETERS if options[name] is not None},
                 seed=options["seed"],
                 user_limit=options["users"],
@@ -117,35 +95,6 @@ class Command(BaseCommand):
             )
         except (ModelRefused, ModelUnavailable, NotFound, TrainingRefused, UnknownWorkspace, ValueError) as problem:
             raise CommandError(str(problem), returncode=2) from None
-
-
-def _option(name: str) -> str:
-    return "-k" if name == "documents_wanted" else f"--{name.replace('_', '-')}"
-
-
-def _encoder_name(options: dict[str, Any]) -> str:
-    if options["encoder"]:
-        return str(options["encoder"])
-    return SMALL if options["base_model"] == SMALL else settings.DEFAULT_ENCODER
-
-
-def _require_sensible(options: dict[str, Any]) -> None:
-    ranges = {name: (number.least, number.most) for name, number in NUMBERS.items()}
-    for name, (least, most) in {**ranges, "workers": (1, _WORKERS_MOST)}.items():
-        value = options[name]
-        if value is not None and not least <= value <= most:
-            raise ValueError(f"{_option(name)} must be between {least} and {most}, not {value}.")
-
-
-def _watch(training: ModelTraining, console: Console) -> None:
-    """Show progress until the training has ended. Interrupted, everything under way goes on in the workers."""
-    with TrainingProgress(training, console) as progress:
-        while True:
-            training.refresh_from_db()
-            if training.state not in OPEN:
-                return
-            progress.update()
-            time.sleep(_POLL_SECONDS)
 
 
 def _report(training: ModelTraining, console: Console) -> None:

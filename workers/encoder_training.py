@@ -1,0 +1,210 @@
+"""The job that trains an encoder on the base model's feedback (ROPG), and records it as an encoder like any other."""
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+
+from eval_app.encoder_feedback import EncoderFeedback, JudgedQuestion, feedback_stands
+from eval_app.encoder_trainings import JUDGED_DOCUMENTS, SPLITS
+from eval_app.models import DatasetSplit, ModelTraining
+from eval_app.trained_model_records import ModelFacts
+from jobs.batches import Batch, ClaimedJob, Permanent
+from retrieval_app.models import Encoder as EncoderRecord
+from retrieval_app.models import TrainedModel
+from retrieval_app.ranking import order_by_score
+from training_app.engine_version import ENGINE_VERSION
+from training_app.identity import digest_of
+from workers import provenance
+from workers.engine.encoder import Encoder, encode, load_encoder
+from workers.engine.retriever_training import (
+    DISTILLATION,
+    REINFORCEMENT,
+    RetrieverHyperparameters,
+    RetrieverSample,
+    RetrieverTrainer,
+    write_encoder,
+)
+from workers.engine.sources import settle
+from workers.engine.threads import limit_threads
+from workers.model_names import TRAINED, encoder_source
+from workers.model_training import Course, record, train
+from workers.quietness import quieten_transformers
+from workers.trained_model_files import store_trained_model
+
+NOTES_FILE: Final = "training.json"
+
+_TRAIN: Final = DatasetSplit.Split.TRAIN
+_DEV: Final = DatasetSplit.Split.DEV
+_MODES: Final = {TrainedModel.Kind.ROPG_KD: DISTILLATION, TrainedModel.Kind.ROPG_RL: REINFORCEMENT}
+# Between two looks at whether the job is to go on.
+_SAMPLES_AT_ONCE: Final = 500
+_SCORED_AT_ONCE: Final = 32
+
+
+def handle(batch: Batch) -> None:
+    """Train the encoder of each job."""
+    limit_threads(settings.MODEL_THREADS)
+    quieten_transformers()
+    train(batch, _train)
+
+
+def _train(course: Course) -> None:
+    job, training = course.job, course.training
+    feedback = EncoderFeedback(training)
+    job.progress(message="reading the feedback")
+    samples = {split: list(_checked(job, feedback.samples(split))) for split in SPLITS}
+    _require_samples(feedback, samples)
+
+    initial = _initial_encoder(training)
+    initial_model = f"{initial.name}@{initial.revision}"
+    identity = _identity(training, initial_model=initial_model, feedback_digest=feedback.digest)
+    trainer = RetrieverTrainer(
+        initial,
+        [_for_engine(sample) for sample in samples[_TRAIN]],
+        [_for_engine(sample) for sample in samples[_DEV]],
+        mode=_MODES[TrainedModel.Kind(training.kind)],
+        hyperparameters=_for_trainer(training),
+        seed=training.seed,
+    )
+
+    def stands() -> bool:
+        return feedback_stands(
+            workspace=training.workspace,
+            end_user_ids=feedback.end_user_ids,
+            feedback_ids=feedback.feedback_ids,
+        )
+
+    seconds = course.run(trainer, model=initial.model, identity=identity, stands=stands)
+    encoder = trainer.best()
+    metrics = {
+        "dev": {
+            task: {
+                "questions": len(samples[_DEV]),
+                "initial": _retrieved_utility(job, initial, samples[_DEV], count=training.documents_wanted),
+                "encoder": _retrieved_utility(job, encoder, samples[_DEV], count=training.documents_wanted),
+                "oracle": _mean(
+                    [_best_possible(sample.utilities, count=training.documents_wanted) for sample in samples[_DEV]]
+                ),
+            }
+            for task in training.tasks
+        },
+        "best_step": trainer.best_step,
+        "validations": [[step, round(value, 6)] for step, value in trainer.validations],
+        "questions": {split: len(found) for split, found in samples.items()},
+        "left_out": {split: dict(counted) for split, counted in feedback.left_out.items()},
+    }
+    job.progress(message="storing the encoder")
+    notes = {
+        "kind": training.kind,
+        "tasks": training.tasks,
+        "base_model": training.base_model.name,
+        "base_model_revision": training.base_model.revision,
+        "documents": training.documents_wanted,
+        "initial_model": initial_model,
+        "hyperparameters": training.hyperparameters,
+        "seed": training.seed,
+        "feedback_digest": feedback.digest,
+        "metrics": metrics,
+    }
+    with tempfile.TemporaryDirectory(prefix="lamppost-encoder-") as name:
+        folder = Path(name) / "encoder"
+        write_encoder(folder, encoder)
+        (folder / NOTES_FILE).write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        stored = store_trained_model(folder, identity=identity)
+    facts = ModelFacts(
+        identity=identity,
+        initial_model=initial_model,
+        feedback_digest=feedback.digest,
+        object_prefix=stored.prefix,
+        content_digest=stored.digest,
+        size_bytes=stored.size_bytes,
+        metrics=metrics,
+        loss_curve=[round(loss, 6) for loss in trainer.loss_curve],
+        steps=trainer.done,
+        training_seconds=seconds,
+        versions=provenance.versions(),
+        hardware=provenance.hardware(),
+        encoder=EncoderRecord(name=f"{TRAINED}{identity}", revision=stored.digest, dimension=encoder.dimension),
+    )
+    record(course, facts=facts, end_user_ids=feedback.end_user_ids, stands=stands)
+
+
+def _checked(job: ClaimedJob, samples: Iterator[JudgedQuestion]) -> Iterator[JudgedQuestion]:
+    for count, sample in enumerate(samples):
+        if count % _SAMPLES_AT_ONCE == 0:
+            job.check()
+        yield sample
+
+
+def _require_samples(feedback: EncoderFeedback, samples: dict[DatasetSplit.Split, list[JudgedQuestion]]) -> None:
+    for split, found in samples.items():
+        if not found:
+            left_out = feedback.left_out[split]
+            raise Permanent(
+                f"There is nothing to learn from in the {split} split: {left_out['no_consent']} questions are of users "
+                f"whose data may not be learned from, and of {left_out['incomplete']} fewer than two documents were "
+                "judged."
+            )
+
+
+def _initial_encoder(training: ModelTraining) -> Encoder:
+    source = encoder_source(training.initial_model)
+    settled = settle(source.location, revision=source.revision)
+    return load_encoder(source.location, revision=settled.revision, device=settings.MODEL_DEVICE, name=source.name)
+
+
+def _for_trainer(training: ModelTraining) -> RetrieverHyperparameters:
+    chosen = {name: value for name, value in training.hyperparameters.items() if name != JUDGED_DOCUMENTS}
+    return RetrieverHyperparameters.from_mapping(chosen)
+
+
+def _for_engine(sample: JudgedQuestion) -> RetrieverSample:
+    return RetrieverSample(sample.query, sample.documents, sample.utilities)
+
+
+def _identity(training: ModelTraining, *, initial_model: str, feedback_digest: str) -> str:
+    """The digest of everything that decides the encoder."""
+    return digest_of(
+        {
+            "workspace": training.workspace_id,
+            "kind": training.kind,
+            "tasks": training.tasks,
+            "base_model": f"{training.base_model.name}@{training.base_model.revision}",
+            "documents": training.documents_wanted,
+            "initial_model": initial_model,
+            "hyperparameters": training.hyperparameters,
+            "seed": training.seed,
+            "feedback": feedback_digest,
+            "engine": ENGINE_VERSION,
+        }
+    )
+
+
+def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[JudgedQuestion], *, count: int) -> float:
+    """What the first `count` documents that `encoder` ranks among those judged are worth, each alone: the mean over
+    them, and over the questions.
+    """
+    worth: list[float] = []
+    for first in range(0, len(samples), _SCORED_AT_ONCE):
+        job.check()
+        job.progress(message="measuring the encoder")
+        some = samples[first : first + _SCORED_AT_ONCE]
+        vectors = iter(encode(encoder, [text for sample in some for text in (sample.query, *sample.documents)]))
+        for sample in some:
+            query = next(vectors)
+            scores = [float(next(vectors) @ query) for _ in sample.documents]
+            worth.append(_mean([sample.utilities[at] for at in order_by_score(scores)[:count]]))
+    return _mean(worth)
+
+
+def _best_possible(utilities: Sequence[float], *, count: int) -> float:
+    return _mean(sorted(utilities, reverse=True)[:count])
+
+
+def _mean(values: Sequence[Any]) -> float:
+    return round(math.fsum(values) / len(values), 6)
