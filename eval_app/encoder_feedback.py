@@ -69,15 +69,15 @@ class EncoderFeedback:
         Left out as incomplete: those without a gold or feedback, and those of which fewer than two documents were
         judged, as there is no better and worse among one.
         """
-        limits = {"split": self._splits[split], "user_limit": self._training.user_limit}
-        questions = learnable_questions(workspace=self._workspace, **limits)
+        of_split, limit = self._splits[split], self._training.user_limit
+        questions = learnable_questions(workspace=self._workspace, split=of_split, user_limit=limit)
         taken = 0
         ids = list(questions.order_by("position").values_list("pk", flat=True))
         for first in range(0, len(ids), _QUESTIONS_AT_ONCE):
             for sample in self._judged(split, ids[first : first + _QUESTIONS_AT_ONCE]):
                 taken += 1
                 yield sample
-        asked = split_questions(**limits)
+        asked = split_questions(split=of_split, user_limit=limit)
         no_consent = asked.exclude(end_user__in=may_learn_from(workspace=self._workspace)).count()
         self.left_out[split].update({NO_CONSENT: no_consent, INCOMPLETE: asked.count() - no_consent - taken})
 

@@ -1,25 +1,17 @@
 """The job that trains an encoder on the base model's feedback (ROPG), and records it as an encoder like any other."""
 
-import json
-import math
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.conf import settings
 
 from eval_app.encoder_feedback import EncoderFeedback, JudgedQuestion, feedback_stands
 from eval_app.encoder_trainings import JUDGED_DOCUMENTS, SPLITS
 from eval_app.models import DatasetSplit, ModelTraining
-from eval_app.trained_model_records import ModelFacts
 from jobs.batches import Batch, ClaimedJob, Permanent
 from retrieval_app.models import Encoder as EncoderRecord
 from retrieval_app.models import TrainedModel
 from retrieval_app.ranking import order_by_score
-from training_app.engine_version import ENGINE_VERSION
-from training_app.identity import digest_of
-from workers import provenance
 from workers.engine.encoder import Encoder, encode, load_encoder
 from workers.engine.retriever_training import (
     DISTILLATION,
@@ -34,15 +26,20 @@ from workers.engine.threads import limit_threads
 from workers.model_names import TRAINED, encoder_source
 from workers.model_training import Course, record, train
 from workers.quietness import quieten_transformers
-from workers.trained_model_files import store_trained_model
+from workers.training_outcomes import (
+    checked,
+    course_metrics,
+    facts_of,
+    mean,
+    store_with_notes,
+    training_identity,
+)
 
 NOTES_FILE: Final = "training.json"
 
 _TRAIN: Final = DatasetSplit.Split.TRAIN
 _DEV: Final = DatasetSplit.Split.DEV
 _MODES: Final = {TrainedModel.Kind.ROPG_KD: DISTILLATION, TrainedModel.Kind.ROPG_RL: REINFORCEMENT}
-# Between two looks at whether the job is to go on.
-_SAMPLES_AT_ONCE: Final = 500
 _SCORED_AT_ONCE: Final = 32
 
 
@@ -57,12 +54,12 @@ def _train(course: Course) -> None:
     job, training = course.job, course.training
     feedback = EncoderFeedback(training)
     job.progress(message="reading the feedback")
-    samples = {split: list(_checked(job, feedback.samples(split))) for split in SPLITS}
+    samples = {split: list(checked(job, feedback.samples(split))) for split in SPLITS}
     _require_samples(feedback, samples)
 
     initial = _initial_encoder(training)
     initial_model = f"{initial.name}@{initial.revision}"
-    identity = _identity(training, initial_model=initial_model, feedback_digest=feedback.digest)
+    identity = training_identity(training, initial_model=initial_model, feedback_digest=feedback.digest)
     trainer = RetrieverTrainer(
         initial,
         [_for_engine(sample) for sample in samples[_TRAIN]],
@@ -87,58 +84,36 @@ def _train(course: Course) -> None:
                 "questions": len(samples[_DEV]),
                 "initial": _retrieved_utility(job, initial, samples[_DEV], count=training.documents_wanted),
                 "encoder": _retrieved_utility(job, encoder, samples[_DEV], count=training.documents_wanted),
-                "oracle": _mean(
+                "oracle": mean(
                     [_best_possible(sample.utilities, count=training.documents_wanted) for sample in samples[_DEV]]
                 ),
             }
             for task in training.tasks
         },
-        "best_step": trainer.best_step,
-        "validations": [[step, round(value, 6)] for step, value in trainer.validations],
-        "questions": {split: len(found) for split, found in samples.items()},
-        "left_out": {split: dict(counted) for split, counted in feedback.left_out.items()},
+        **course_metrics(trainer, samples=samples, left_out=feedback.left_out),
     }
     job.progress(message="storing the encoder")
-    notes = {
-        "kind": training.kind,
-        "tasks": training.tasks,
-        "base_model": training.base_model.name,
-        "base_model_revision": training.base_model.revision,
-        "documents": training.documents_wanted,
-        "initial_model": initial_model,
-        "hyperparameters": training.hyperparameters,
-        "seed": training.seed,
-        "feedback_digest": feedback.digest,
-        "metrics": metrics,
-    }
-    with tempfile.TemporaryDirectory(prefix="lamppost-encoder-") as name:
-        folder = Path(name) / "encoder"
-        write_encoder(folder, encoder)
-        (folder / NOTES_FILE).write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        stored = store_trained_model(folder, identity=identity)
-    facts = ModelFacts(
+    stored = store_with_notes(
+        training,
+        identity=identity,
+        write=lambda folder: write_encoder(folder, encoder),
+        notes_file=NOTES_FILE,
+        kind=training.kind,
+        initial_model=initial_model,
+        feedback_digest=feedback.digest,
+        metrics=metrics,
+    )
+    facts = facts_of(
+        trainer,
+        stored,
         identity=identity,
         initial_model=initial_model,
         feedback_digest=feedback.digest,
-        object_prefix=stored.prefix,
-        content_digest=stored.digest,
-        size_bytes=stored.size_bytes,
         metrics=metrics,
-        loss_curve=[round(loss, 6) for loss in trainer.loss_curve],
-        steps=trainer.done,
         training_seconds=seconds,
-        versions=provenance.versions(),
-        hardware=provenance.hardware(),
         encoder=EncoderRecord(name=f"{TRAINED}{identity}", revision=stored.digest, dimension=encoder.dimension),
     )
     record(course, facts=facts, end_user_ids=feedback.end_user_ids, stands=stands)
-
-
-def _checked(job: ClaimedJob, samples: Iterator[JudgedQuestion]) -> Iterator[JudgedQuestion]:
-    for count, sample in enumerate(samples):
-        if count % _SAMPLES_AT_ONCE == 0:
-            job.check()
-        yield sample
 
 
 def _require_samples(feedback: EncoderFeedback, samples: dict[DatasetSplit.Split, list[JudgedQuestion]]) -> None:
@@ -167,24 +142,6 @@ def _for_engine(sample: JudgedQuestion) -> RetrieverSample:
     return RetrieverSample(sample.query, sample.documents, sample.utilities)
 
 
-def _identity(training: ModelTraining, *, initial_model: str, feedback_digest: str) -> str:
-    """The digest of everything that decides the encoder."""
-    return digest_of(
-        {
-            "workspace": training.workspace_id,
-            "kind": training.kind,
-            "tasks": training.tasks,
-            "base_model": f"{training.base_model.name}@{training.base_model.revision}",
-            "documents": training.documents_wanted,
-            "initial_model": initial_model,
-            "hyperparameters": training.hyperparameters,
-            "seed": training.seed,
-            "feedback": feedback_digest,
-            "engine": ENGINE_VERSION,
-        }
-    )
-
-
 def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[JudgedQuestion], *, count: int) -> float:
     """What the first `count` documents that `encoder` ranks among those judged are worth, each alone: the mean over
     them, and over the questions.
@@ -198,13 +155,9 @@ def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[Judg
         for sample in some:
             query = next(vectors)
             scores = [float(next(vectors) @ query) for _ in sample.documents]
-            worth.append(_mean([sample.utilities[at] for at in order_by_score(scores)[:count]]))
-    return _mean(worth)
+            worth.append(mean([sample.utilities[at] for at in order_by_score(scores)[:count]]))
+    return mean(worth)
 
 
 def _best_possible(utilities: Sequence[float], *, count: int) -> float:
-    return _mean(sorted(utilities, reverse=True)[:count])
-
-
-def _mean(values: Sequence[Any]) -> float:
-    return round(math.fsum(values) / len(values), 6)
+    return mean(sorted(utilities, reverse=True)[:count])
