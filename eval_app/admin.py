@@ -16,6 +16,7 @@ from eval_app.models import (
     Dataset,
     DatasetImport,
     DatasetSplit,
+    DocumentFeedback,
     Experiment,
     ExperimentComparison,
     ExperimentRun,
@@ -447,3 +448,14 @@ class ModelTrainingAdmin(ReadOnlyAdmin):
     def standing(self, training: ModelTraining) -> str:
         """Where it stands, as a word in a colour."""
         return training.state
+
+
+@admin.register(DocumentFeedback)
+class DocumentFeedbackAdmin(ReadOnlyAdmin):
+    """What single documents were worth to a base model: ids and numbers, from which encoders learn."""
+
+    list_display = ["id", "question_id", "end_user", "settings_digest", "created_at"]
+    search_fields = ["pk", "question__id", "end_user__external_id", "settings_digest__startswith"]
+    search_help_text = "A number of ours, a question's, the whole name of an end user, or how a digest begins."
+    list_select_related = ["end_user"]
+    fields = ["question", "end_user", "settings_digest", "document_ids", "utilities", "created_at"]

@@ -41,6 +41,7 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
             ("Embeddings", "retrieval_app_embedding", "scatter_plot"),
             ("Adapters", "training_app_adapter", "tune"),
             ("Participants", "retrieval_app_participant", "diversity_3"),
+            ("Document feedback", "eval_app_documentfeedback", "fact_check"),
             ("Generations", "training_app_generation", "auto_awesome"),
             ("Erasures", "users_app_erasurereceipt", "delete_sweep"),
         ],
