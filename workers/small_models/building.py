@@ -141,15 +141,15 @@ def _shares(measured: dict[str, Measured], reads: str) -> dict[str, Any]:
     return {
         "strength": MEASURED.strength,
         "drift": MEASURED.drift,
-        "mean_share": round(mean_share(measured, reads), 4),
+        "mean_share": round(mean_share(measured, reads), 6),
         "tasks": {
             task_key: {
                 "metric": one.metric,
                 "best_single": one.best,
-                "best_single_score": round(one.members[one.best], 4),
-                "selector": round(one.chosen[reads].score, 4),
-                "oracle": round(one.oracle, 4),
-                "p": round(one.chosen[reads].p, 4),
+                "best_single_score": round(one.members[one.best], 6),
+                "selector": round(one.chosen[reads].score, 6),
+                "oracle": round(one.oracle, 6),
+                "p": round(one.chosen[reads].p, 6),
             }
             for task_key, one in measured.items()
         },
