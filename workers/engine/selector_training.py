@@ -69,6 +69,7 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
         if len(pools) > 1:
             raise ValueError("every sample needs a text and a utility of each of the pool's members")
         self._selector = selector
+        self._label_temperature = hyperparameters.label_temperature
         super().__init__(
             selector.model, train, dev, hyperparameters=hyperparameters, seed=seed, pass_tokens=pass_tokens
         )
@@ -97,6 +98,6 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
             together,
             utilities,
             temperature=self.hyperparameters.temperature,
-            label_temperature=self.hyperparameters.label_temperature,
+            label_temperature=self._label_temperature,
         )
         return mean * len(samples)

@@ -152,9 +152,8 @@ The same at strength 0, where profiles say nothing and no retriever is worth mor
 
 ## Limits
 It knows the small T5's answers to the synthetic benchmark and nothing else. LaMP-1 is there for completeness: the small
-T5 answers it alike whatever stands in the prompt, so nothing can be chosen. Much of what the oracle gets is luck that
-no reader can see beforehand: a candidate's prompt shows neither when its documents were written nor where the T5 will
-go wrong.
+T5 answers it alike whatever stands in the prompt, so nothing can be chosen. Where a share
+above is negative, always taking the best single retriever does better. `docs/synthetic.md` says what is known of why.
 """
 
 
