@@ -18,6 +18,14 @@ from workers.engine.selector import Selector, TokenRow, logits, token_rows, wrap
 class SelectorHyperparameters(FeedbackHyperparameters):
     """`FeedbackHyperparameters` with a selector's defaults; `temperature` divides its scores."""
 
+    label_temperature: float = 1.0
+    """Divides the utilities. The source has none (1); below 1 small differences between outputs weigh more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_temperature <= 0:
+            raise ValueError("label_temperature must be positive")
+
 
 class SelectorSample(NamedTuple):
     """One question: each pool member's text, and the utility of its output, both in the pool's order."""
@@ -26,13 +34,14 @@ class SelectorSample(NamedTuple):
     utilities: tuple[float, ...]
 
 
-def selection_loss(scores: Tensor, utilities: Tensor, *, temperature: float) -> Tensor:
-    """KL divergence from softmax(utilities) to softmax(scores / temperature), the mean over the batch.
+def selection_loss(scores: Tensor, utilities: Tensor, *, temperature: float, label_temperature: float = 1.0) -> Tensor:
+    """KL divergence from softmax(utilities / label_temperature) to softmax(scores / temperature), the mean over the
+    batch.
 
     Args:
         scores, utilities: [batch, pool].
     """
-    target = functional.softmax(utilities, dim=-1)
+    target = functional.softmax(utilities / label_temperature, dim=-1)
     return functional.kl_div(functional.log_softmax(scores / temperature, dim=-1), target, reduction="batchmean")
 
 
@@ -60,6 +69,7 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
         if len(pools) > 1:
             raise ValueError("every sample needs a text and a utility of each of the pool's members")
         self._selector = selector
+        self._label_temperature = hyperparameters.label_temperature
         super().__init__(
             selector.model, train, dev, hyperparameters=hyperparameters, seed=seed, pass_tokens=pass_tokens
         )
@@ -84,5 +94,10 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
     def _losses(self, scores: Sequence[Tensor], samples: Sequence[SelectorSample], *, places: Sequence[int]) -> Tensor:
         together = torch.stack(list(scores))
         utilities = torch.tensor([sample.utilities for sample in samples], device=together.device)
-        mean = selection_loss(together, utilities, temperature=self.hyperparameters.temperature)
+        mean = selection_loss(
+            together,
+            utilities,
+            temperature=self.hyperparameters.temperature,
+            label_temperature=self._label_temperature,
+        )
         return mean * len(samples)

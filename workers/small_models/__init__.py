@@ -1,5 +1,5 @@
-"""A small T5 and a small encoder, trained on synthetic users, and the recipe that rebuilds them (`python -m
-workers.small_models`).
+"""A small T5, a small encoder and two small selectors, trained on synthetic users, and the recipe that rebuilds them
+(`python -m workers.small_models`).
 
 Importing this package imports no torch; the recipe's modules do.
 """

@@ -1,4 +1,4 @@
-"""Rebuilds the small models: `python -m workers.small_models [--out DIR] [--only t5|encoder] [--smoke]`."""
+"""Rebuilds the small models: `python -m workers.small_models [--out DIR] [--only t5|encoder|selector] [--smoke]`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from transformers import logging
 
-from workers.small_models.building import build_encoder, build_t5
-from workers.small_models.recipe import FULL, SMOKE
+from retrieval_app.selection import POST, PRE
+from workers.small_models.building import build_encoder, build_selectors, build_t5
+from workers.small_models.recipe import FULL, MODELS, SMOKE
 
 HERE = Path(__file__).parent
 
@@ -21,10 +22,13 @@ HERE = Path(__file__).parent
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.small_models", description=__doc__)
     parser.add_argument(
-        "--out", type=Path, default=HERE, help="where the folders t5/ and encoder/ go (default: this package)"
+        "--out",
+        type=Path,
+        default=HERE,
+        help="where the folders t5/, encoder/ and selector_…/ go (default: this package)",
     )
     parser.add_argument("--checkpoints", type=Path, default=Path("var/small_models"), help="default: %(default)s")
-    parser.add_argument("--only", choices=("t5", "encoder"), help="build one of them")
+    parser.add_argument("--only", choices=MODELS, help="build one of them; the selectors need the others")
     parser.add_argument("--smoke", action="store_true", help="a few steps, to see that the recipe runs")
     options = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -35,20 +39,35 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = SMOKE if options.smoke else FULL
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.only != "encoder":
+    if options.only in (None, "t5"):
         build_t5(
             recipe,
             folder=options.out / "t5",
             checkpoint=options.checkpoints / "t5.safetensors",
             on_step=_progress("t5"),
         )
-    if options.only != "t5":
+    if options.only in (None, "encoder"):
         build_encoder(
             recipe,
             folder=options.out / "encoder",
             checkpoint=options.checkpoints / "encoder.safetensors",
             on_step=_progress("encoder"),
         )
+    if options.only in (None, "selector"):
+        build_selectors(
+            recipe,
+            folders={reads: options.out / f"selector_{reads}" for reads in (PRE, POST)},
+            t5=options.out / "t5",
+            encoder=options.out / "encoder",
+            checkpoints=options.checkpoints,
+            on_part=_tell_part,
+            on_step=lambda reads: _progress(f"selector {reads}"),
+        )
+
+
+def _tell_part(part: str, questions: int) -> None:
+    sys.stdout.write(f"feedback: {questions} questions of {part}\n")
+    sys.stdout.flush()
 
 
 def _progress(name: str, every: int = 20) -> Callable[[int, float], None]:

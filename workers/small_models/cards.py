@@ -8,6 +8,15 @@ from transformers import PreTrainedModel
 
 from workers.small_models.measuring import ADAPTERS, MEASURED_SEED, WAYS, Scores
 from workers.small_models.recipe import Part, Recipe
+from workers.small_models.selector_measuring import (
+    MEASURED,
+    Measured,
+    mean_share,
+    table,
+)
+from workers.small_models.selector_measuring import (
+    MEASURED_SEED as SELECTORS_SEED,
+)
 
 REBUILD = """Rebuild with
   `make small-models` (`python -m workers.small_models`); the recipe is seeded and goes on after an interruption."""
@@ -88,6 +97,63 @@ other half among the 200: **{measured["encoder"]:.1%}** by this encoder, {measur
 
 ## Limits
 It knows the invented language of the synthetic benchmark; on real text its ranking is hardly better than chance.
+"""
+
+
+def selector_card(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    reads: str,
+    measured: Mapping[str, Measured],
+    without_traits: Mapping[str, Measured],
+) -> str:
+    """The card of one of the small selectors; `without_traits` was measured where the pool's members are of equal
+    worth.
+    """
+    size = f"{model.num_parameters():,}"
+    what = {
+        "pre": "the prompt with a retriever's documents",
+        "post": "the prompt with a retriever's documents and the output that it gave",
+    }[reads]
+    crowds = ", ".join(f"{setting.strength:g} and {setting.drift:g}" for setting in recipe.selector_settings)
+    users, questions = recipe.measured_selector_users, sum(one.questions for one in measured.values())
+    better = sum(1 for one in measured.values() if (one.chosen[reads].share or 0) > 0)
+    return f"""# Small selector ({reads.capitalize()})
+
+Chooses for each question which retriever's documents the small T5 gets, or none (RSPG-{reads.capitalize()}, Salemi et
+al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the highest score is chosen.
+
+- **Architecture**: `BertForSequenceClassification` with one label, {size} parameters, begun from the small encoder,
+  whose tokenizer it has.
+- **Pool**: no documents, BM25, the newest, and the small encoder's; four documents.
+- **Data**: the small T5's answers to all questions of {recipe.selector_users} synthetic users a task for each of these
+  strengths and drifts: {crowds}; of training seeds that no generated benchmark may use. Every tenth user was kept to
+  pick the best step by.
+- **Recipe**: the platform's own trainer: KL divergence from the softmax of the outputs' utilities over
+  {recipe.selector_label_temperature:g} (the source divides by nothing; here texts' utilities differ by a tenth) to that
+  of the scores, {recipe.selector_epochs} epochs, AdamW, learning rate {recipe.selector_learning_rate} (the source's
+  1e-5 is for a large model), {recipe.selector_batch} questions a step, seed {recipe.seed}. {REBUILD}
+{LICENSE}
+
+## Measured
+Dev questions of `manage.py lamp synthesize --users {users} --seed {SELECTORS_SEED} --strength {MEASURED.strength:g}
+--drift {MEASURED.drift:g}` ({questions} in all); `python -m workers.small_models.selector_measuring --users {users}`
+measures it again. Bold: the best single retriever. *share*: how much of the gap between it and the oracle (each
+question's best output) the selector gets. *p*: of the difference from the best single retriever, paired by user.
+This selector is better than the best single retriever in {better} of {len(measured)} tasks, and gets
+{mean_share(measured, reads):.0%} of the gap on average over the tasks that have one.
+
+{table(measured)}
+
+The same at strength 0, where profiles say nothing and no retriever is worth more than another
+(`--strength 0 --users {users // 2}`): {mean_share(without_traits, reads):+.0%} of the gap on average.
+
+{table(without_traits)}
+
+## Limits
+It knows the small T5's answers to the synthetic benchmark and nothing else. LaMP-1 is there for completeness: the small
+T5 answers it alike whatever stands in the prompt, so nothing can be chosen. Where a share
+above is negative, always taking the best single retriever does better. `docs/synthetic.md` says what is known of why.
 """
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+MODELS = ("t5", "encoder", "selector")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -19,8 +21,16 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """How a synthetic crowd is made: the arguments of that name of `lamp synthesize`."""
+
+    strength: float
+    drift: float
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How both models are built; the same recipe gives the same models on the same machine."""
+    """How the models are built; the same recipe gives the same models on the same machine."""
 
     seed: int = 1
     vocabulary: int = 1536
@@ -47,13 +57,30 @@ class Recipe:
     encoder_users: int = 400
     encoder_temperature: float = 0.05
 
+    # Crowds that the selectors' feedback is about, each of so many users a task.
+    selector_settings: tuple[Setting, ...] = (
+        Setting(strength=1.0, drift=0.5),
+        Setting(strength=1.0, drift=0.8),
+        Setting(strength=0.9, drift=0.5),
+    )
+    selector_users: int = 100
+    selector_people: int = 7  # their seed, among those for training; the small T5's users have another
+    selector_picked_every: int = 10  # every tenth user is kept to pick the best step by
+    selector_learning_rate: float = 1e-3
+    selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
+    selector_head: float = 0.1  # what the untrained head's last weights are multiplied by, so that scores begin alike
+    selector_epochs: int = 3
+    selector_batch: int = 8
+    selector_validations: int = 4
+
     pool_batches: int = 32  # samples are made and sorted by length this many batches at a time
     checkpoint_steps: int = 100
     measured_users: int = 80
+    measured_selector_users: int = 200
 
     def part(self, model: str) -> str:
-        """The numbers that decide one model ("t5" or "encoder"), as text: a checkpoint belongs to them."""
-        others = ("encoder_" if model == "t5" else "t5_", "measured_")
+        """The numbers that decide one model ("t5", "encoder" or "selector"), as text: a checkpoint belongs to them."""
+        others = (*(f"{name}_" for name in MODELS if name != model), "measured_")
         return repr({name: value for name, value in asdict(self).items() if not name.startswith(others)})
 
     @property
@@ -84,7 +111,14 @@ SMOKE = Recipe(
     encoder_steps=4,
     encoder_batch=4,
     encoder_users=2,
+    selector_settings=(Setting(strength=0.9, drift=0.8),),
+    selector_users=2,
+    selector_picked_every=2,
+    selector_epochs=1,
+    selector_batch=2,
+    selector_validations=1,
     pool_batches=3,
     checkpoint_steps=2,
     measured_users=2,
+    measured_selector_users=2,
 )

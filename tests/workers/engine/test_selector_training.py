@@ -86,6 +86,16 @@ class TestLoss:
         by_hand = sum(divergence(score(selector, one.texts), one.utilities, temperature=2.0) for one in train) / 5
         assert trainer.step() == pytest.approx(by_hand, abs=1e-5)
 
+    def test_a_label_temperature_divides_the_utilities(self):
+        scores, utilities = torch.tensor([[0.3, -0.2, 0.0]]), torch.tensor([[0.6, 0.5, 0.1]])
+        by_hand = divergence(scores[0].tolist(), [value / 0.1 for value in utilities[0].tolist()])
+        loss = selection_loss(scores, utilities, temperature=1.0, label_temperature=0.1)
+        assert float(loss) == pytest.approx(by_hand, rel=1e-5)
+
+    def test_a_label_temperature_that_is_not_positive_is_refused(self):
+        with pytest.raises(ValueError, match="label_temperature must be positive"):
+            SelectorHyperparameters(label_temperature=0.0)
+
 
 class TestLearning:
     def test_feedback_that_always_favours_one_retriever_makes_the_selector_choose_it(self):

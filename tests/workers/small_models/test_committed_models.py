@@ -7,14 +7,18 @@ import torch
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from lamp.catalogue import get_task
+from lamp.selector_texts import SelectorText
 from lamp.synthetic.population import people
 from workers.engine.base_model import load_base_model
 from workers.engine.generation import GenerationRow, generate
-from workers.small_models import SMALL_ENCODER, SMALL_T5
+from workers.engine.selector import load_selector, score
+from workers.engine.sources import folder_revision
+from workers.small_models import SMALL_ENCODER, SMALL_SELECTOR_POST, SMALL_SELECTOR_PRE, SMALL_T5
 from workers.small_models.measuring import has_form, measure_encoder
 from workers.small_models.samples import TASKS
 
 MIB = 1024 * 1024
+SELECTORS = {"pre": SMALL_SELECTOR_PRE, "post": SMALL_SELECTOR_POST}
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +30,10 @@ def one_thread_and_no_hub(monkeypatch):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("folder", "most"), [(SMALL_T5, 10 * MIB), (SMALL_ENCODER, 6 * MIB)])
+@pytest.mark.parametrize(
+    ("folder", "most"),
+    [(SMALL_T5, 10 * MIB), (SMALL_ENCODER, 6 * MIB), (SMALL_SELECTOR_PRE, 6 * MIB), (SMALL_SELECTOR_POST, 6 * MIB)],
+)
 def test_a_folder_is_small_and_holds_no_pickle(folder, most):
     files = {file.name: file.stat().st_size for file in folder.iterdir()}
     assert sum(files.values()) < most
@@ -34,7 +41,7 @@ def test_a_folder_is_small_and_holds_no_pickle(folder, most):
     assert not any(name.endswith((".bin", ".pt", ".pth", ".pkl")) for name in files)
 
 
-@pytest.mark.parametrize("folder", [SMALL_T5, SMALL_ENCODER])
+@pytest.mark.parametrize("folder", [SMALL_T5, SMALL_ENCODER, *SELECTORS.values()])
 def test_a_model_card_says_how_it_was_made_and_how_well_it_does(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     for heading in ("**Architecture**", "**Data**", "**Recipe**", "**License**", "## Measured", "## Limits"):
@@ -82,3 +89,41 @@ def test_older_readers_find_the_tokenizers_class_and_special_tokens(folder):
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert json.loads((folder / "special_tokens_map.json").read_text(encoding="utf-8"))["pad_token"]
+
+
+@pytest.mark.parametrize("reads", SELECTORS)
+def test_a_selector_says_what_it_reads_and_of_which_models(reads):
+    record = json.loads((SELECTORS[reads] / "selector.json").read_text(encoding="utf-8"))
+    assert record["reads"] == reads
+    assert record["tasks"] == list(TASKS)
+    assert [member["retriever"] for member in record["pool"]] == ["none", "bm25", "recency", "contriever"]
+    assert record["pool"][3]["encoder_revision"] == folder_revision(SMALL_ENCODER)
+    assert record["base_model_revision"] == folder_revision(SMALL_T5)
+    assert set(record) >= {"documents", "hyperparameters", "seed", "feedback_digest", "metrics"}
+
+
+@pytest.mark.parametrize("reads", SELECTORS)
+def test_a_selector_loads_and_scores_documents_above_none(reads):
+    selector = load_selector(SELECTORS[reads])
+    output = {"pre": None, "post": "4"}[reads]
+    asked = (
+        "what is the score of the following review on a scale of 1 to 5? just answer with 1, 2, 3, 4, or 5 without "
+        "further explanation. review: {}"
+    )
+    entry = '4 is the score for "the poor thing is {0}." '
+    said = asked.format("it is dull.")
+    entries = ", and ".join(entry.format(word) for word in ("weak", "flimsy", "tired", "clumsy"))
+    scores = score(selector, [SelectorText(said, output), SelectorText(f"{entries}. {said}", output)])
+    assert scores[1] > scores[0]
+
+
+@pytest.mark.parametrize("reads", SELECTORS)
+def test_a_selectors_card_and_its_record_tell_the_same_numbers(reads):
+    folder = SELECTORS[reads]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for task_key, found in json.loads((folder / "selector.json").read_text(encoding="utf-8"))["metrics"]["measured"][
+        "tasks"
+    ].items():
+        row = next(line for line in card.splitlines() if line.startswith(f"| {task_key} |"))
+        assert f"**{found['best_single_score']:.3f}**" in row
+        assert f" {found['selector']:.3f} |" in row

@@ -142,9 +142,14 @@ def test_the_contrastive_loss_is_least_where_crops_match_their_own_document():
 
 
 @pytest.mark.long
-def test_the_recipe_builds_both_folders(tmp_path):
+def test_the_recipe_builds_all_folders(tmp_path):
     main(["--smoke", "--out", str(tmp_path / "models"), "--checkpoints", str(tmp_path / "checkpoints")])
-    for name in ("t5", "encoder"):
+    for name in ("t5", "encoder", "selector_pre", "selector_post"):
         files = {file.name for file in (tmp_path / "models" / name).iterdir()}
         assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= files
-    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["encoder", "t5"]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
+        "encoder",
+        "selector_post",
+        "selector_pre",
+        "t5",
+    ]
