@@ -6,12 +6,25 @@ from django.db.models.functions import Now
 from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.trained_models import trained_model_for, trained_models
 from tests.eval_app.trained import BASE_MODEL, a_trained_model
+from tests.retrieval_app.vectors import an_encoder
 from users_app.erasure import erase_document, erase_end_user
 from users_app.models import ProfileEntry
 
 
 def found(workspace, *, kind="rspg-pre", task="LaMP-7", base_model=BASE_MODEL):
     return trained_model_for(workspace=workspace, kind=kind, task=task, base_model=base_model)
+
+
+def fine_tuned(workspace, *, revision):
+    return a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=an_encoder(revision=revision))
+
+
+def member(model):
+    return {"retriever": "ropg-kd", "encoder": model.encoder.name, "encoder_revision": model.encoder.revision}
+
+
+def withdraw(model):
+    TrainedModel.objects.filter(pk=model.pk).update(withdrawn_at=Now())
 
 
 class TestWhichIsUsed:
@@ -35,6 +48,31 @@ class TestWhichIsUsed:
     def test_none_that_was_withdrawn(self, workspace):
         a_trained_model(workspace, withdrawn_at=Now())
         assert found(workspace) is None
+
+    def test_no_selector_whose_pool_names_an_encoder_that_was_withdrawn(self, workspace):
+        shipped, older = a_trained_model(None), a_trained_model(workspace)
+        encoder = fine_tuned(workspace, revision="1")
+        choosing = a_trained_model(workspace, pool=[{"retriever": "none"}, member(encoder)])
+        assert found(workspace) == choosing
+        withdraw(encoder)
+        assert found(workspace) == older
+        withdraw(older)
+        assert found(workspace) == shipped
+        withdraw(shipped)
+        assert found(workspace) is None
+
+    def test_another_revision_of_the_encoder_does_not_count(self, workspace):
+        encoder, other = fine_tuned(workspace, revision="1"), fine_tuned(workspace, revision="2")
+        choosing = a_trained_model(workspace, pool=[{"retriever": "none"}, member(encoder)])
+        withdraw(other)
+        assert found(workspace) == choosing
+
+    def test_an_encoder_that_another_trained_model_stands_for_is_not_withdrawn(self, workspace):
+        encoder = fine_tuned(workspace, revision="1")
+        choosing = a_trained_model(workspace, pool=[{"retriever": "none"}, member(encoder)])
+        withdraw(encoder)
+        a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=encoder.encoder)
+        assert found(workspace) == choosing
 
     @pytest.mark.parametrize(
         "wanted", [{"kind": "rspg-post"}, {"task": "LaMP-4"}, {"base_model": "some/t5@2"}], ids=str
