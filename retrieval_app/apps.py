@@ -12,10 +12,12 @@ class RetrievalAppConfig(AppConfig):
         from retrieval_app.exports import EXPORTER
         from retrieval_app.kinds import EMBED_DOCUMENTS
         from retrieval_app.services import forget_gone_indexes
+        from retrieval_app.trained_models import mark_what_learned_from
         from users_app import caches, erasers, exporting, listeners
 
         kinds.register(EMBED_DOCUMENTS)
         listeners.on_documents_added(embed_new_documents)
+        listeners.on_agreement_taken_back(mark_what_learned_from)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         caches.register(forget_gone_indexes)

@@ -1,4 +1,6 @@
-"""Which trained model is used for what, and what becomes of it when people who took part are erased."""
+"""Which trained model is used for what, and what becomes of it when people who took part are erased or
+no longer agree.
+"""
 
 from collections.abc import Collection
 
@@ -37,10 +39,10 @@ def trained_model_for(*, workspace: Workspace, kind: str, task: str, base_model:
     return fitting.filter(workspace=workspace).first() or fitting.filter(workspace__isnull=True).first()
 
 
-def note_erasure(*, end_user: EndUser, tasks: Collection[str] | None = None) -> int:
+def mark_what_learned_from(*, end_user: EndUser, tasks: Collection[str] | None = None) -> int:
     """Mark what `end_user` took part in, of these tasks if given: it should be trained anew. Returns how many.
 
-    Call it in the transaction that erases.
+    Call it in the transaction that erases them or documents of theirs, or that takes back their agreement.
     """
     taken_part = TrainedModel.objects.filter(
         pk__in=Participant.objects.filter(end_user=end_user).values("trained_model_id")

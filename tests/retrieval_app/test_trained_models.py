@@ -1,4 +1,4 @@
-"""Which trained model is used for what, and what an erasure does to it."""
+"""Which trained model is used for what, and what an erasure or a withdrawn agreement does to it."""
 
 import pytest
 from django.db.models.functions import Now
@@ -9,6 +9,7 @@ from tests.eval_app.trained import BASE_MODEL, a_trained_model
 from tests.retrieval_app.vectors import an_encoder
 from users_app.erasure import erase_document, erase_end_user
 from users_app.models import ProfileEntry
+from users_app.shared_training import set_agreement
 
 
 def found(workspace, *, kind="rspg-pre", task="LaMP-7", base_model=BASE_MODEL):
@@ -117,3 +118,21 @@ class TestErasure:
         for one in (alice, bob):
             erase_end_user(workspace=workspace, end_user=one)
         assert TrainedModel.objects.get(pk=model.pk).erasures == 2
+
+
+class TestAgreement:
+    def test_taking_it_back_marks_what_learned_from_them_and_keeps_it_in_use(self, workspace, alice, bob):
+        set_agreement(workspace=workspace, end_user=alice, agreed=True)
+        model, other = a_trained_model(workspace, alice), a_trained_model(workspace, bob, kind="rspg-post")
+        set_agreement(workspace=workspace, end_user=alice, agreed=False)
+        model.refresh_from_db()
+        other.refresh_from_db()
+        assert (model.erasures, other.erasures, found(workspace)) == (1, 0, model)
+        assert Participant.objects.filter(end_user=alice).exists()
+
+    def test_it_marks_once_and_agreeing_does_not(self, workspace, alice):
+        model = a_trained_model(workspace, alice)
+        for agreed in (True, False, False):
+            set_agreement(workspace=workspace, end_user=alice, agreed=agreed)
+        model.refresh_from_db()
+        assert model.erasures == 1
