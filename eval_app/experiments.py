@@ -15,7 +15,14 @@ from eval_app.kinds import ADVANCE_EXPERIMENT, RECORD_PROVENANCE
 from eval_app.methods import BEST, RETRIEVERS, Family, Method, parse_method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Run
 from eval_app.reports import build_report, truth_has_come
-from eval_app.retrieving_means import TRAINED, MeansMissing, RetrievingMeans, means_of_run, retrieving_means
+from eval_app.retrieving_means import (
+    TRAINED,
+    MeansMissing,
+    RetrievingMeans,
+    means_of_run,
+    retrieving_means,
+    with_usable_means,
+)
 from eval_app.runs import TERMINAL, cancel_run, ensure_run, restart_run, step_run
 from eval_app.selectors import run_origin
 from eval_app.swapping import LEAST_USERS, TOO_FEW_USERS
@@ -25,13 +32,13 @@ from jobs.services import JobSpec, enqueue
 from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
 from retrieval_app.retrievers import FINE_TUNED, RECENCY
-from retrieval_app.trained_models import trained_models
 from training_app.adapters import stored_dtype_of
 from training_app.models import BaseModel
 from users_app.models import Workspace
 
 # Of the jobs that step an experiment: "experiment:12".
 ORIGIN = "experiment"
+_ENDED_EARLY = (Run.State.FAILED, Run.State.CANCELLED)
 
 
 class ExperimentRefused(ValueError):
@@ -127,7 +134,8 @@ def start_experiment(
             ],
             ignore_conflicts=True,
         )
-        ended = Run.objects.filter(columns__experiment=experiment, state__in=[Run.State.FAILED, Run.State.CANCELLED])
+        _let_go_of_withdrawn(experiment)
+        ended = Run.objects.filter(columns__experiment=experiment, state__in=_ENDED_EARLY)
         for run in _in_the_order_of_steps(ended):
             restart_run(run=run)
         if _may_go_further(experiment):
@@ -236,6 +244,28 @@ def _settle_again(experiment: Experiment) -> None:
         if column.refusal or parse_method(column.method).retriever == BEST:
             column.run, column.refusal = None, ""
             column.save(update_fields=["run", "refusal"])
+
+
+def _let_go_of_withdrawn(experiment: Experiment) -> None:
+    """Let columns be assigned anew whose runs ended early and cannot go on, as what they retrieve with was withdrawn.
+
+    With them those that have to have the same: a method and its controls; and where it was the best retriever's, all
+    of the task that have such runs, since the best is chosen among them.
+    """
+    usable = Run.objects.filter(with_usable_means(workspace=experiment.workspace))
+    assigned = experiment.columns.exclude(run=None).exclude(run__in=usable).select_related("run")
+    unusable = [(column, parse_method(column.method)) for column in assigned]
+    stuck = [
+        (column.task, method)
+        for column, method in unusable
+        if column.run is not None and column.run.state in _ENDED_EARLY
+    ]
+    methods = {(task, method.own.key) for task, method in stuck}
+    whole_tasks = {task for task, method in stuck if method.retriever == BEST}
+    for column, method in unusable:
+        if column.task in whole_tasks or (column.task, method.own.key) in methods:
+            column.run = None
+            column.save(update_fields=["run"])
 
 
 def asked_splits(
@@ -412,7 +442,7 @@ def _assign_run(
         versions=experiment.versions,
         hardware=experiment.hardware,
     )
-    if column.run.state in (Run.State.FAILED, Run.State.CANCELLED):
+    if column.run.state in _ENDED_EARLY:
         # It ended so for somebody else: who asks for it anew has it go on.
         restart_run(run=column.run)
         column.run.refresh_from_db()
@@ -496,11 +526,9 @@ def _comparable_on_dev(experiment: Experiment, task: str) -> list[Run]:
 
     None whose selector or fine-tuned encoder was withdrawn since: nothing can be answered with it any more.
     """
-    usable = trained_models(workspace=experiment.workspace).order_by()
     found = Run.objects.filter(
         _same_settings(experiment),
-        Q(selector__isnull=True) | Q(selector__in=usable),
-        ~Q(retriever__in=FINE_TUNED) | Q(encoder__in=usable.filter(encoder__isnull=False).values("encoder")),
+        with_usable_means(workspace=experiment.workspace),
         workspace=experiment.workspace_id,
         split__dataset=experiment.dataset_id,
         split__task=task,

@@ -5,13 +5,16 @@ A method names a retriever, not a trained model. Which one is meant is settled w
 
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from eval_app.methods import Method, retriever_title
 from eval_app.models import DatasetSplit, Run
 from retrieval_app.models import Encoder, TrainedModel
 from retrieval_app.pools import PoolRefused, encoders_of_pool, read_pool
 from retrieval_app.retrievers import CONTRIEVER, FINE_TUNED, RECENCY, SELECTING
-from retrieval_app.trained_models import trained_model_for
+from retrieval_app.trained_models import trained_model_for, trained_models
 from training_app.models import BaseModel
+from users_app.models import Workspace
 
 TRAINED = FINE_TUNED | SELECTING
 """The retrievers that have to be trained for the task and the base model before they can be used."""
@@ -58,6 +61,14 @@ def means_of_run(run: Run) -> RetrievingMeans:
     return RetrievingMeans(retriever=run.retriever or None, encoder=run.encoder, selector=run.selector)
 
 
+def with_usable_means(*, workspace: Workspace) -> Q:
+    """The runs of `workspace` whose selector or fine-tuned encoder, where they have one, was not withdrawn."""
+    usable = trained_models(workspace=workspace).order_by()
+    return Q(Q(selector__isnull=True) | Q(selector__in=usable)) & Q(
+        ~Q(retriever__in=FINE_TUNED) | Q(encoder__in=usable.filter(encoder__isnull=False).values("encoder"))
+    )
+
+
 def encoders_of_run(run: Run) -> list[Encoder]:
     """The encoders by which the run's users need their documents embedded: its own, or those of its selector's pool.
 
@@ -79,7 +90,7 @@ def trained_model_of(run: Run) -> TrainedModel | None:
 def _not_trained(retriever: str, task: str) -> str:
     what, how = ("selector", " (`manage.py train_selector`)") if retriever in SELECTING else ("encoder", "")
     return (
-        f"No {retriever_title(retriever)} {what} of {task} has been trained for this base model: train one{how}, "
+        f"No {retriever_title(retriever)} {what} of {task} is ready for this base model: train one{how}, "
         "or leave the method out."
     )
 

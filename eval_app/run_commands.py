@@ -133,7 +133,10 @@ def _notes_of_trained(run: Run, trained: TrainedModel) -> Iterator[str]:
         workspace=run.workspace, kind=trained.kind, task=run.split.task, base_model=trained.base_model
     )
     if newest is None:
-        yield f"It needs {used}, which was withdrawn: the command refuses the method until another one is trained."
+        gone = (
+            "was withdrawn" if trained.withdrawn_at is not None else "names an encoder in its pool that was withdrawn"
+        )
+        yield f"It needs {used}, which {gone}: the command refuses the method until another one is trained."
     elif newest.content_digest != trained.content_digest:
         yield f"The command takes the newest one, {_told(newest)}; this run was made with {used}."
     elif trained.workspace_id is not None:

@@ -73,7 +73,8 @@ def hold_participants(*, training: ModelTraining, participants: Collection[int])
 def record_trained_model(*, training: ModelTraining, facts: ModelFacts, participants: Collection[int]) -> TrainedModel:
     """Record the model with the end users (ids) who took part, and end its training. Call it in a transaction.
 
-    A model of the same identity that stands already is returned as it is; the one that this replaces is withdrawn.
+    A model of the same identity that stands already is returned, with these participants besides its own and without
+    its mark of erasures; the one that this replaces is withdrawn.
 
     Raises `TrainingGone`, and `ParticipantsGone` where it has learned from somebody who is gone or no longer agrees.
     """
@@ -112,10 +113,16 @@ def record_trained_model(*, training: ModelTraining, facts: ModelFacts, particip
             "participant_count": len(people),
         },
     )
-    if created:
-        Participant.objects.bulk_create(
-            [Participant(trained_model=trained_model, end_user_id=pk) for pk in people], batch_size=_ROWS_AT_ONCE
-        )
+    Participant.objects.bulk_create(
+        [Participant(trained_model=trained_model, end_user_id=pk) for pk in people],
+        batch_size=_ROWS_AT_ONCE,
+        ignore_conflicts=True,
+    )
+    if not created:
+        # The training has come to it without whoever is gone, so what it is marked for is not in it.
+        trained_model.erasures = 0
+        trained_model.participant_count = Participant.objects.filter(trained_model=trained_model).count()
+        trained_model.save(update_fields=["erasures", "participant_count"])
     if held.replaces_id is not None and held.replaces_id != trained_model.pk:
         TrainedModel.objects.filter(pk=held.replaces_id, withdrawn_at__isnull=True).update(withdrawn_at=Now())
     held.trained_model = trained_model

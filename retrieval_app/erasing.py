@@ -6,13 +6,13 @@ A model that was trained over many people stays, marked: it should be trained an
 from jobs.models import Job
 from retrieval_app.kinds import EMBED_DOCUMENTS
 from retrieval_app.models import Embedding, Participant
-from retrieval_app.trained_models import note_erasure
+from retrieval_app.trained_models import mark_what_learned_from
 from users_app.erasers import Eraser, Erasing, ErasingDocuments
 
 
 def _erase_end_user(erasing: Erasing) -> None:
     erasing.delete_own(Embedding)
-    note_erasure(end_user=erasing.end_user)
+    mark_what_learned_from(end_user=erasing.end_user)
     erasing.delete_own(Participant)
     _leave_jobs_of_many(erasing.end_user.pk)
 
@@ -20,7 +20,7 @@ def _erase_end_user(erasing: Erasing) -> None:
 def _erase_documents(erasing: ErasingDocuments) -> None:
     vectors, _ = Embedding.objects.filter(end_user=erasing.end_user, document__in=erasing.gone).delete()
     erasing.count(Embedding, vectors)
-    note_erasure(end_user=erasing.end_user, tasks=[erasing.task])
+    mark_what_learned_from(end_user=erasing.end_user, tasks=[erasing.task])
 
 
 def _leave_jobs_of_many(end_user_id: int) -> None:

@@ -102,8 +102,8 @@ class TrainedModel(models.Model):
     versions = models.JSONField(default=dict, blank=True)
     hardware = models.JSONField(default=dict, blank=True)
     participant_count = models.PositiveIntegerField(default=0)
-    # How often, since it was made, a participant was erased, or documents of one for a task of it. It learned from
-    # what is gone, so it should be trained anew.
+    # How often, since it was made, a participant was erased or took back their agreement, or documents of one for a
+    # task of it were erased. It learned from what it may not learn from any more, so it should be trained anew.
     erasures = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # From then on nobody uses it.

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from retrieval_app.models import Encoder
+from django.db.models import Exists, OuterRef, QuerySet
+
+from retrieval_app.models import Encoder, TrainedModel
 from retrieval_app.retrievers import DENSE, POOL_TITLES
 
 MEMBERS_MOST: Final = 16
@@ -63,8 +65,17 @@ def pool_names(stored: Any) -> list[str]:
     return [member.retriever for member in read_pool(stored)]
 
 
+def withdrawn_encoders() -> QuerySet[Encoder]:
+    """The encoders that trainings made and that nobody may use any more: every trained model of theirs is withdrawn."""
+    made = TrainedModel.objects.filter(encoder=OuterRef("pk"))
+    return Encoder.objects.filter(Exists(made), ~Exists(made.filter(withdrawn_at__isnull=True)))
+
+
 def encoders_of_pool(members: Iterable[Member]) -> dict[str, Encoder]:
-    """By retriever, the recorded encoder of each dense member. Raises `PoolRefused` where one is not recorded."""
+    """By retriever, the recorded encoder of each dense member.
+
+    Raises `PoolRefused` where one is not recorded, or was fine-tuned here and withdrawn.
+    """
     found: dict[str, Encoder] = {}
     for member in members:
         if not member.encoder:
@@ -72,5 +83,9 @@ def encoders_of_pool(members: Iterable[Member]) -> dict[str, Encoder]:
         record = Encoder.objects.filter(name=member.encoder, revision=member.encoder_revision).first()
         if record is None:
             raise PoolRefused(f"The encoder of {member.retriever} that the pool names is not recorded here.")
+        if withdrawn_encoders().filter(pk=record.pk).exists():
+            raise PoolRefused(
+                f"The encoder of {member.retriever} that the pool names was withdrawn: train the selector anew."
+            )
         found[member.retriever] = record
     return found

@@ -1,9 +1,8 @@
 """On record, the selectors that came with Lamppost: every workspace may use them, and no end user took part in them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
 from django.db.models.functions import Now
 
 from retrieval_app.models import TrainedModel
@@ -20,8 +19,9 @@ def record_shipped_model(*, digest: str, fields: Mapping[str, Any]) -> TrainedMo
     return made
 
 
-@transaction.atomic
-def withdraw_shipped_models_except(standing: Collection[int]) -> int:
-    """Withdraw the records of models that came with another version of Lamppost: their files are gone. How many."""
+def withdraw_shipped_models_before(standing: TrainedModel) -> int:
+    """Withdraw the records of the models of the same kind that came with another version of Lamppost than `standing`
+    did: their files are gone. How many.
+    """
     shipped = TrainedModel.objects.filter(workspace__isnull=True, object_prefix="", withdrawn_at__isnull=True)
-    return shipped.exclude(pk__in=standing).update(withdrawn_at=Now())
+    return shipped.filter(kind=standing.kind).exclude(pk=standing.pk).update(withdrawn_at=Now())

@@ -1,17 +1,34 @@
-"""Which trained model is used for what, and what becomes of it when people who took part are erased."""
+"""Which trained model is used for what, and what becomes of it when people who took part are erased or
+no longer agree.
+"""
 
 from collections.abc import Collection
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, Func, JSONField, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 
 from retrieval_app.models import Participant, TrainedModel
+from retrieval_app.pools import withdrawn_encoders
 from users_app.models import EndUser, Workspace
 
 
 def trained_models(*, workspace: Workspace) -> QuerySet[TrainedModel]:
-    """All that may be used in `workspace`: its own, and those that came with Lamppost; the newest first."""
+    """All that may be used in `workspace`: its own, and those that came with Lamppost; the newest first.
+
+    No selector whose pool names a withdrawn encoder: it could never answer.
+    """
     own = Q(workspace=workspace) | Q(workspace__isnull=True)
-    return TrainedModel.objects.filter(own, withdrawn_at__isnull=True).order_by("-pk")
+    return TrainedModel.objects.filter(own, ~lacks_an_encoder(), withdrawn_at__isnull=True).order_by("-pk")
+
+
+def lacks_an_encoder() -> Exists:
+    """Whether the pool of a trained model, the outer query's row, names an encoder that was withdrawn."""
+    as_member = Func(
+        JSONObject(encoder="name", encoder_revision="revision"),
+        function="jsonb_build_array",
+        output_field=JSONField(),
+    )
+    return Exists(withdrawn_encoders().annotate(as_member=as_member).filter(as_member__contained_by=OuterRef("pool")))
 
 
 def trained_model_for(*, workspace: Workspace, kind: str, task: str, base_model: str) -> TrainedModel | None:
@@ -22,10 +39,10 @@ def trained_model_for(*, workspace: Workspace, kind: str, task: str, base_model:
     return fitting.filter(workspace=workspace).first() or fitting.filter(workspace__isnull=True).first()
 
 
-def note_erasure(*, end_user: EndUser, tasks: Collection[str] | None = None) -> int:
+def mark_what_learned_from(*, end_user: EndUser, tasks: Collection[str] | None = None) -> int:
     """Mark what `end_user` took part in, of these tasks if given: it should be trained anew. Returns how many.
 
-    Call it in the transaction that erases.
+    Call it in the transaction that erases them or documents of theirs, or that takes back their agreement.
     """
     taken_part = TrainedModel.objects.filter(
         pk__in=Participant.objects.filter(end_user=end_user).values("trained_model_id")

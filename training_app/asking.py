@@ -239,9 +239,7 @@ def _trained_model(workspace: Workspace, asked: Question, read: _Read) -> Traine
 
 
 def _no_trained_model(asked: Question) -> Problem:
-    message = (
-        f"No {TITLES[asked.retriever]} was trained for this task and the base model {asked.base_model.public_name} yet."
-    )
+    message = f"No {TITLES[asked.retriever]} is ready for this task and the base model {asked.base_model.public_name}."
     remedy = f"Have one trained with POST /api/v1/model-trainings and ask again when it is done, or use {BM25}."
     error = FieldError(f"{asked.at}/retriever", message, remedy)
     return Problem(409, "no-trained-model", f"{message} {remedy}", errors=[error])

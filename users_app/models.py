@@ -434,6 +434,7 @@ class AuditEntry(models.Model):
         QUOTA_CHANGED = "quota.changed", "a quota was changed"
         SHARED_TRAINING_CHANGED = "shared_training.changed", "whose data shared models learn from was changed"
         AGREEMENT_CHANGED = "agreement.changed", "an end user agreed to shared training, or no longer does"
+        TRAINED_MODEL_WITHDRAWN = "trained_model.withdrawn", "a selector or fine-tuned encoder was withdrawn"
         WEBHOOK_CREATED = "webhook.created", "a webhook was made"
         WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
         WEBHOOK_DELETED = "webhook.deleted", "a webhook was deleted"
@@ -460,7 +461,8 @@ class AuditEntry(models.Model):
     end_user = models.ForeignKey(
         EndUser, on_delete=models.SET_NULL, null=True, blank=True, related_name="audit_entries", db_index=False
     )
-    # What it was done to: a receipt's or a webhook's number, a key's prefix, "dataset/split", a quota.
+    # What it was done to: a receipt's, a webhook's or a trained model's number, a key's prefix, "dataset/split", a
+    # quota.
     subject = models.CharField(max_length=300, blank=True)
     details = models.JSONField(default=dict, blank=True)
 
@@ -480,6 +482,7 @@ class AuditEntry(models.Model):
                         "quota.changed",
                         "shared_training.changed",
                         "agreement.changed",
+                        "trained_model.withdrawn",
                         "webhook.created",
                         "webhook.changed",
                         "webhook.deleted",

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from users_app.audit import INSTALLATION, Actor, record
+from users_app.listeners import agreement_taken_back
 from users_app.models import AuditEntry, EndUser, SharedTraining, Workspace
 
 
@@ -27,7 +28,7 @@ def may_learn_from(*, workspace: Workspace) -> QuerySet[EndUser]:
 def set_shared_training(*, workspace: Workspace, policy: str, by: Actor = INSTALLATION) -> bool:
     """Say whose data such models of `workspace` may learn from; False where it is so already.
 
-    Models that were trained before stay as they are. Raises ValueError for a policy that is none.
+    Models that were trained before stay in use until they are withdrawn. Raises ValueError for a policy that is none.
     """
     wanted = SharedTraining(policy)
     held = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
@@ -49,8 +50,10 @@ def set_shared_training(*, workspace: Workspace, policy: str, by: Actor = INSTAL
 def set_agreement(*, workspace: Workspace, end_user: EndUser, agreed: bool, by: Actor = INSTALLATION) -> bool:
     """Note that `end_user` agrees, or no longer does; False where it is so already.
 
-    Whoever agrees again keeps the time at which they first did. A model that has learned from them before they took
-    their word back stays until it is trained anew, which then leaves them out. Raises `EndUser.DoesNotExist`.
+    Whoever agrees again keeps the time at which they first did. Whoever takes their word back leaves a mark on what has
+    learned from them, which listeners set: it stays in use until it is trained anew or withdrawn.
+
+    Raises `EndUser.DoesNotExist`.
     """
     held = EndUser.objects.select_for_update(no_key=True).get(pk=end_user.pk, workspace=workspace)
     if (held.agreed_to_shared_training_at is not None) == agreed:
@@ -65,4 +68,6 @@ def set_agreement(*, workspace: Workspace, end_user: EndUser, agreed: bool, by: 
         subject="shared_training",
         details={"agreed": agreed},
     )
+    if not agreed:
+        agreement_taken_back(end_user=held)
     return True

@@ -5,13 +5,15 @@ import logging
 from pathlib import Path
 from typing import Any, Final
 
+from django.db import transaction
+
 from retrieval_app.models import TrainedModel
 from retrieval_app.pools import encoders_of_pool, read_pool
 from retrieval_app.retrievers import RSPG_POST, RSPG_PRE
-from retrieval_app.shipped_models import record_shipped_model, withdraw_shipped_models_except
+from retrieval_app.shipped_models import record_shipped_model, withdraw_shipped_models_before
 from training_app.models import BaseModel
 from workers import loaded
-from workers.engine.sources import folder_revision
+from workers.engine.sources import ModelRefused, ModelUnavailable, folder_revision
 from workers.model_names import SMALL, shipped_selector_folder
 from workers.trained_model_files import size_of
 
@@ -24,7 +26,8 @@ def record_shipped_selectors(base_model: BaseModel) -> list[TrainedModel]:
     """Record each shipped selector that was trained for this base model, with the encoders of its pool.
 
     There are none for any base model but the small one, and none where it has changed since: a selector knows how one
-    base model answers. Safe to repeat. What came with another version of Lamppost is withdrawn.
+    base model answers. Safe to repeat. One that takes the place of another version's withdraws that; where one cannot
+    be recorded now, as when the encoder of its pool cannot be reached, what stands of its kind stays.
     """
     if base_model.name != SMALL:
         return []
@@ -35,12 +38,18 @@ def record_shipped_selectors(base_model: BaseModel) -> list[TrainedModel]:
             continue
         try:
             fields = _fields(folder, kind=kind, base_model=base_model)
-        except (KeyError, OSError, TypeError, ValueError) as problem:
+        except (KeyError, ModelRefused, ModelUnavailable, OSError, TypeError, ValueError) as problem:
             logger.warning("%s is not recorded: %s: %s", kind, type(problem).__name__, problem)
             continue
         if fields is not None:
-            recorded.append(record_shipped_model(digest=folder_revision(folder), fields=fields))
-    withdraw_shipped_models_except([one.pk for one in recorded])
+            recorded.append(_record_in_place(folder, fields))
+    return recorded
+
+
+@transaction.atomic
+def _record_in_place(folder: Path, fields: dict[str, Any]) -> TrainedModel:
+    recorded = record_shipped_model(digest=folder_revision(folder), fields=fields)
+    withdraw_shipped_models_before(recorded)
     return recorded
 
 

@@ -12,6 +12,7 @@ from eval_app.model_training_selectors import TrainingProgress, training_progres
 from eval_app.models import ModelTraining
 from retrieval_app.models import TrainedModel
 from retrieval_app.retrievers import POOL_TITLES
+from retrieval_app.trained_model_selectors import LACKS_ENCODER, READY, WITHDRAWN
 
 
 class NamedModelOut(serializers.Serializer):
@@ -92,14 +93,17 @@ class TrainedModelSummary(serializers.Serializer):
     base_model = serializers.SerializerMethodField(help_text="The model whose feedback it has learned from.")
     pool = serializers.SerializerMethodField(help_text="What a selector chooses among; empty for an encoder.")
     k = serializers.IntegerField(source="documents_wanted")
-    state = serializers.SerializerMethodField(help_text="`withdrawn`: not used any more.")
+    state = serializers.SerializerMethodField(
+        help_text="`withdrawn`: not used any more. `lacks-encoder`: not used either, as an encoder of its pool was "
+        "withdrawn; have it trained anew."
+    )
     came_with_lamppost = serializers.SerializerMethodField(help_text="Whether it did; then nobody's data is in it.")
     participants = serializers.IntegerField(
         source="participant_count", help_text="From how many users it has learned. Who they are is not told."
     )
     erasures = serializers.IntegerField(
-        help_text="How often, since it was made, one of them was erased, or documents of one. Where it is not 0, have "
-        "it trained anew."
+        help_text="How often, since it was made, one of them was erased or took back their agreement, or documents of "
+        "one were erased. Where it is not 0, have it trained anew."
     )
     metrics = serializers.DictField(help_text="On the dev split, beside the best single retriever and the oracle.")
     size_bytes = serializers.IntegerField()
@@ -115,7 +119,9 @@ class TrainedModelSummary(serializers.Serializer):
         return _members(model.pool)
 
     def get_state(self, model: TrainedModel) -> str:
-        return "ready" if model.withdrawn_at is None else "withdrawn"
+        if model.withdrawn_at is not None:
+            return WITHDRAWN
+        return LACKS_ENCODER if model.lacks_encoder else READY  # type: ignore[attr-defined]
 
     def get_came_with_lamppost(self, model: TrainedModel) -> bool:
         return model.workspace_id is None

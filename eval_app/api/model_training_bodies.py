@@ -20,6 +20,7 @@ from eval_app.selector_runs import DEFAULT_POOL
 from retrieval_app.models import TrainedModel
 from retrieval_app.pools import MEMBERS_MOST
 from retrieval_app.retrievers import POOL_TITLES
+from retrieval_app.trained_model_selectors import STATES
 
 
 class _NumberAsSent(NumberField):
@@ -83,4 +84,4 @@ class ModelTrainingsQuery(PageQuery):
 class TrainedModelsQuery(PageQuery):
     kind = ChoiceField(choices=TrainedModel.Kind.values, required=False)
     task = StringField(max_length=100, required=False, help_text="Those that are used for this task.")
-    state = ChoiceField(choices=["ready", "withdrawn"], required=False)
+    state = ChoiceField(choices=STATES, required=False)

@@ -1,4 +1,6 @@
-"""Selectors and encoders that were trained over many users: which there are, how good they are, training one anew."""
+"""Selectors and encoders that were trained over many users: which there are, how good they are, training one anew, and
+ending its use.
+"""
 
 from typing import ClassVar, Final
 
@@ -7,13 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.api.pagination import page_schema
-from common.api.problems import found_or_404
+from common.api.problems import Problem, found_or_404, not_found
 from eval_app.api.model_training_answers import ModelTrainingOut, TrainedModelDetail, TrainedModelSummary
 from eval_app.api.model_training_bodies import TrainedModelsQuery
 from eval_app.api.model_trainings import REFUSED, begun
 from eval_app.asked_trainings import ask_for_retraining
 from retrieval_app.models import TrainedModel
-from retrieval_app.trained_model_selectors import trained_model_by_id, trained_models_of
+from retrieval_app.trained_model_selectors import in_state, trained_model_by_id, trained_models_of
+from retrieval_app.withdrawal import WithdrawalRefused, withdraw_trained_model
 from users_app.api.base import WorkspaceView
 from users_app.models import Scope
 
@@ -40,7 +43,7 @@ class TrainedModelsView(WorkspaceView):
         if "task" in query:
             rows = rows.filter(tasks__contains=[query["task"]])
         if "state" in query:
-            rows = rows.filter(withdrawn_at__isnull=query["state"] == "ready")
+            rows = in_state(rows, query["state"])
         return self.page(rows, order=("-pk",), render=lambda row: TrainedModelSummary(row).data, query=query)
 
 
@@ -84,6 +87,36 @@ class RetrainingView(WorkspaceView):
             lambda: ask_for_retraining(workspace=self.workspace, trained_model=model, by=self.actor),
             of_body=False,
         )
+
+
+class WithdrawalView(WorkspaceView):
+    """Ending its use."""
+
+    scopes: ClassVar = {"POST": Scope.MANAGE}
+
+    @extend_schema(
+        operation_id="withdraw_trained_model",
+        tags=_TAGS,
+        summary="Let nobody use a model any more",
+        request=None,
+        responses={
+            200: TrainedModelDetail,
+            409: OpenApiResponse(None, "It came with Lamppost and serves every workspace (`withdrawal-refused`)."),
+        },
+    )
+    def post(self, request: Request, trained_model_id: int) -> Response:
+        """From now on. What is under way with it ends refused; its files are deleted later. It is not undone: training
+        it anew makes another. Asking again changes nothing.
+        """
+        model = trained_model_or_404(self, trained_model_id)
+        try:
+            withdraw_trained_model(workspace=self.workspace, trained_model=model, by=self.actor)
+        except WithdrawalRefused as refused:
+            raise Problem(409, "withdrawal-refused", str(refused)) from None
+        except TrainedModel.DoesNotExist:
+            # Deleted meanwhile.
+            raise not_found() from None
+        return Response(TrainedModelDetail(trained_model_or_404(self, model.pk)).data)
 
 
 def trained_model_or_404(view: WorkspaceView, trained_model_id: int) -> TrainedModel:

@@ -18,7 +18,7 @@ from eval_app.api.model_trainings import (
 )
 from eval_app.api.predictions import ImprovementsView, PredictionsView
 from eval_app.api.runs import ExperimentRunsView, RunView
-from eval_app.api.trained_models import RetrainingView, TrainedModelsView, TrainedModelView
+from eval_app.api.trained_models import RetrainingView, TrainedModelsView, TrainedModelView, WithdrawalView
 from eval_app.api.uploads import UploadsView, UploadView
 
 urlpatterns: list[URLPattern] = [
@@ -43,4 +43,5 @@ urlpatterns: list[URLPattern] = [
     path("trained-models", TrainedModelsView.as_view()),
     path("trained-models/<id:trained_model_id>", TrainedModelView.as_view()),
     path("trained-models/<id:trained_model_id>/retrain", RetrainingView.as_view()),
+    path("trained-models/<id:trained_model_id>/withdraw", WithdrawalView.as_view()),
 ]

@@ -92,10 +92,10 @@ def trainings_shown(view: WorkspacePage) -> dict[str, Any]:
 
 
 def shown_models(view: WorkspacePage, models: Collection[TrainedModel]) -> list[dict[str, Any]]:
-    """Each model with what came of it on dev, and where it is marked, whether and how it is trained anew."""
-    marked = [one for one in models if one.erasures and one.withdrawn_at is None]
-    anew = retrainings_under_way(workspace=view.workspace, models=marked)
-    on_record = with_inputs_on_record(workspace=view.workspace, models=marked)
+    """Each model with what came of it on dev, and whether it can be, or is being, trained anew."""
+    own = [one for one in models if one.workspace_id is not None]
+    anew = retrainings_under_way(workspace=view.workspace, models=own)
+    on_record = with_inputs_on_record(workspace=view.workspace, models=own)
     return [
         {
             "model": one,

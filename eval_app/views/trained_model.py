@@ -1,9 +1,11 @@
-"""One selector or encoder that was trained over many users: how good it is, how it was made, training it anew."""
+"""One selector or encoder that was trained over many users: how good it is, how it was made, training it anew,
+and ending its use.
+"""
 
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from common.model_names import public_name
@@ -18,6 +20,7 @@ from eval_app.views.models import base_model_in_words, results_of, shown_models
 from retrieval_app.models import TrainedModel
 from retrieval_app.retrievers import POOL_TITLES
 from retrieval_app.trained_model_selectors import trained_model_by_id
+from retrieval_app.withdrawal import WithdrawalRefused, withdraw_trained_model
 from users_app.audit import actor_of_staff
 from users_app.views.base import WorkspacePage
 
@@ -48,18 +51,37 @@ class TrainedModelPage(WorkspacePage):
         )
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Train it anew."""
+        """Train it anew, or let nobody use it any more."""
         model = self.find()
+        action = request.POST.get("action")
+        if action == "retrain":
+            return self._retrain(request, model)
+        if action == "withdraw":
+            self._withdraw(request, model)
+        else:
+            messages.error(request, "A model can be trained anew or withdrawn, and nothing else was understood.")
+        return redirect("trained-model", workspace=self.workspace.slug, trained_model_id=model.pk)
+
+    def _withdraw(self, request: HttpRequest, model: TrainedModel) -> None:
+        try:
+            withdraw_trained_model(workspace=self.workspace, trained_model=model, by=actor_of_staff(request))
+        except WithdrawalRefused as refused:
+            messages.error(request, f"It is not withdrawn. {refused}")
+        except TrainedModel.DoesNotExist:
+            # Deleted meanwhile.
+            raise Http404 from None
+        else:
+            messages.success(request, "It is withdrawn: nothing uses it any more.")
+
+    def _retrain(self, request: HttpRequest, model: TrainedModel) -> HttpResponse:
         slug = self.workspace.slug
-        if request.POST.get("action") != "retrain":
-            messages.error(request, "A model can be trained anew, and nothing else was understood.")
-            return redirect("trained-model", workspace=slug, trained_model_id=model.pk)
         try:
             training = ask_for_retraining(workspace=self.workspace, trained_model=model, by=actor_of_staff(request))
         except (TrainingRefused, TooManyTrainings) as refused:
             messages.error(request, f"It is not trained anew. {refused}")
             return redirect("trained-model", workspace=slug, trained_model_id=model.pk)
-        messages.success(request, "It is being trained anew, and is used until the new one is done.")
+        until = ", and is used until the new one is done" if model.withdrawn_at is None else ""
+        messages.success(request, f"It is being trained anew{until}.")
         return redirect("model-training", workspace=slug, model_training_id=training.pk)
 
 

@@ -6,9 +6,9 @@ from django.utils import timezone
 
 from eval_app.experiment_plans import Asked, plan_experiment
 from eval_app.experiment_settings import needs_encoder
-from eval_app.experiments import advance_experiment
+from eval_app.experiments import advance_experiment, resume_experiment
 from eval_app.methods import parse_methods
-from eval_app.models import Prediction, Run
+from eval_app.models import Experiment, Prediction, Run
 from eval_app.reports import experiment_table
 from eval_app.table import table_as_json
 from retrieval_app.models import TrainedModel
@@ -134,6 +134,75 @@ class TestBest:
         TrainedModel.objects.update(withdrawn_at=timezone.now())
         run = columns(begun(test_split, "rag:best", name="on test"))["rag:best"].run
         assert run.retriever == "bm25"
+
+
+class TestResumingAfterAWithdrawal:
+    @pytest.fixture(params=["rspg-pre", "ropg-kd"])
+    def kind(self, request):
+        return request.param
+
+    @pytest.fixture
+    def replaced(self, workspace, kind):
+        """Let these columns of an experiment fail and the others be done; another then replaces what was trained."""
+        unloaded(workspace, kind)
+
+        def replaced(experiment, *failed, state="failed"):
+            runs = [columns(experiment)[key].run_id for key in failed]
+            Run.objects.filter(columns__experiment=experiment).update(
+                state="done", metrics={"rouge-1": 0.2}, finished_at=Now()
+            )
+            Run.objects.filter(pk__in=runs).update(state=state, metrics=None)
+            TrainedModel.objects.update(withdrawn_at=timezone.now())
+            return unloaded(workspace, kind)
+
+        return replaced
+
+    def resumed(self, experiment):
+        advance_experiment(experiment_id=experiment.pk)
+        experiment.refresh_from_db()
+        resume_experiment(experiment=experiment)
+        Experiment.objects.filter(pk=experiment.pk).update(versions={"torch": "2"}, hardware={"cores": 2})
+        advance_experiment(experiment_id=experiment.pk)
+        return columns(experiment)
+
+    def means(self, column):
+        return column.run.selector or column.run.encoder
+
+    @pytest.mark.parametrize("state", ["failed", "cancelled"])
+    def test_it_takes_the_newest(self, dev, kind, replaced, state):
+        experiment = begun(dev, f"rag:bm25,rag:{kind}")
+        bm25 = columns(experiment)["rag:bm25"].run
+        newer = replaced(experiment, f"rag:{kind}", state=state)
+        found = self.resumed(experiment)
+        assert self.means(found[f"rag:{kind}"]) == (newer.encoder or newer)
+        assert found["rag:bm25"].run == bm25
+
+    def test_so_do_a_method_and_its_controls_together(self, dev, kind, replaced):
+        experiment = begun(dev, f"rag:{kind}", controls=["swapped"])
+        newer = replaced(experiment, f"rag:{kind}@swapped")
+        found = self.resumed(experiment)
+        assert [self.means(column) for column in found.values()] == [newer.encoder or newer] * 2
+
+    def test_and_what_the_best_is_chosen_among(self, dev, kind, replaced):
+        experiment = begun(dev, f"rag:bm25,rag:{kind},peft-rag:best:8")
+        score(experiment, **{"bm25": 0.2, kind.replace("-", "_"): 0.3})
+        newer = replaced(experiment, "peft-rag:best:8")
+        found = self.resumed(experiment)
+        assert self.means(found[f"rag:{kind}"]) == (newer.encoder or newer)
+        assert found["peft-rag:best:8"].run is None
+
+    def test_what_is_done_stays_as_it_was_answered(self, dev, kind, replaced):
+        experiment = begun(dev, f"rag:bm25,rag:{kind}")
+        before = columns(experiment)[f"rag:{kind}"].run
+        replaced(experiment, "rag:bm25")
+        assert self.resumed(experiment)[f"rag:{kind}"].run == before
+
+    def test_where_none_takes_its_place_the_column_says_so_and_the_rest_goes_on(self, dev, kind, replaced):
+        experiment = begun(dev, f"rag:bm25,rag:{kind}")
+        replaced(experiment, f"rag:{kind}")
+        TrainedModel.objects.update(withdrawn_at=timezone.now())
+        found = self.resumed(experiment)
+        assert found[f"rag:{kind}"].refusal.startswith("No R")
 
 
 class TestPlans:

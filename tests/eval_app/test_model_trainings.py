@@ -351,6 +351,14 @@ class TestRetraining:
         model.refresh_from_db()
         assert model.withdrawn_at is None
 
+    def test_the_same_outcome_takes_the_mark_away_and_adds_who_took_part(self, train, alice, bob):
+        model = recorded(gathered(train), [alice.pk])
+        TrainedModel.objects.update(erasures=2, participant_count=7)
+        assert recorded(to_its_job(retrain(trained_model=model)), [bob.pk]) == model
+        model.refresh_from_db()
+        assert (model.erasures, model.participant_count) == (0, 2)
+        assert set(Participant.objects.values_list("end_user", flat=True)) == {alice.pk, bob.pk}
+
     def test_without_a_record_of_how_it_was_made_it_is_refused(self, train, alice):
         model = recorded(gathered(train), [alice.pk])
         ModelTraining.objects.all().delete()

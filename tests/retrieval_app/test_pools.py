@@ -2,6 +2,7 @@ import pytest
 
 from retrieval_app.pools import Member, PoolRefused, encoders_of_pool, pool_names, read_pool
 from retrieval_app.services import ensure_encoder
+from tests.retrieval_app.trained import trained
 
 POOL = [
     {"retriever": "none"},
@@ -47,3 +48,12 @@ def test_a_pool_with_an_encoder_that_is_not_on_record_is_refused(db):
     ensure_encoder(name="small", revision="other", dimension=2)
     with pytest.raises(PoolRefused, match="not recorded"):
         encoders_of_pool(read_pool(POOL))
+
+
+def test_a_pool_with_an_encoder_that_was_withdrawn_is_refused(workspace):
+    encoder = ensure_encoder(name="small", revision="abc", dimension=2)
+    trained(workspace, "ropg-kd", encoder=encoder, withdrawn_at="2026-01-01T00:00Z")
+    with pytest.raises(PoolRefused, match="was withdrawn: train the selector anew"):
+        encoders_of_pool(read_pool(POOL))
+    trained(workspace, "ropg-kd", encoder=encoder)
+    assert encoders_of_pool(read_pool(POOL)) == {"contriever": encoder}

@@ -1,4 +1,4 @@
-"""Which trained model is used for what, and what an erasure does to it."""
+"""Which trained model is used for what, and what an erasure or a withdrawn agreement does to it."""
 
 import pytest
 from django.db.models.functions import Now
@@ -6,12 +6,26 @@ from django.db.models.functions import Now
 from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.trained_models import trained_model_for, trained_models
 from tests.eval_app.trained import BASE_MODEL, a_trained_model
+from tests.retrieval_app.vectors import an_encoder
 from users_app.erasure import erase_document, erase_end_user
 from users_app.models import ProfileEntry
+from users_app.shared_training import set_agreement
 
 
 def found(workspace, *, kind="rspg-pre", task="LaMP-7", base_model=BASE_MODEL):
     return trained_model_for(workspace=workspace, kind=kind, task=task, base_model=base_model)
+
+
+def fine_tuned(workspace, *, revision):
+    return a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=an_encoder(revision=revision))
+
+
+def member(model):
+    return {"retriever": "ropg-kd", "encoder": model.encoder.name, "encoder_revision": model.encoder.revision}
+
+
+def withdraw(model):
+    TrainedModel.objects.filter(pk=model.pk).update(withdrawn_at=Now())
 
 
 class TestWhichIsUsed:
@@ -35,6 +49,31 @@ class TestWhichIsUsed:
     def test_none_that_was_withdrawn(self, workspace):
         a_trained_model(workspace, withdrawn_at=Now())
         assert found(workspace) is None
+
+    def test_no_selector_whose_pool_names_an_encoder_that_was_withdrawn(self, workspace):
+        shipped, older = a_trained_model(None), a_trained_model(workspace)
+        encoder = fine_tuned(workspace, revision="1")
+        choosing = a_trained_model(workspace, pool=[{"retriever": "none"}, member(encoder)])
+        assert found(workspace) == choosing
+        withdraw(encoder)
+        assert found(workspace) == older
+        withdraw(older)
+        assert found(workspace) == shipped
+        withdraw(shipped)
+        assert found(workspace) is None
+
+    def test_another_revision_of_the_encoder_does_not_count(self, workspace):
+        encoder, other = fine_tuned(workspace, revision="1"), fine_tuned(workspace, revision="2")
+        choosing = a_trained_model(workspace, pool=[{"retriever": "none"}, member(encoder)])
+        withdraw(other)
+        assert found(workspace) == choosing
+
+    def test_an_encoder_that_another_trained_model_stands_for_is_not_withdrawn(self, workspace):
+        encoder = fine_tuned(workspace, revision="1")
+        choosing = a_trained_model(workspace, pool=[{"retriever": "none"}, member(encoder)])
+        withdraw(encoder)
+        a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=encoder.encoder)
+        assert found(workspace) == choosing
 
     @pytest.mark.parametrize(
         "wanted", [{"kind": "rspg-post"}, {"task": "LaMP-4"}, {"base_model": "some/t5@2"}], ids=str
@@ -79,3 +118,21 @@ class TestErasure:
         for one in (alice, bob):
             erase_end_user(workspace=workspace, end_user=one)
         assert TrainedModel.objects.get(pk=model.pk).erasures == 2
+
+
+class TestAgreement:
+    def test_taking_it_back_marks_what_learned_from_them_and_keeps_it_in_use(self, workspace, alice, bob):
+        set_agreement(workspace=workspace, end_user=alice, agreed=True)
+        model, other = a_trained_model(workspace, alice), a_trained_model(workspace, bob, kind="rspg-post")
+        set_agreement(workspace=workspace, end_user=alice, agreed=False)
+        model.refresh_from_db()
+        other.refresh_from_db()
+        assert (model.erasures, other.erasures, found(workspace)) == (1, 0, model)
+        assert Participant.objects.filter(end_user=alice).exists()
+
+    def test_it_marks_once_and_agreeing_does_not(self, workspace, alice):
+        model = a_trained_model(workspace, alice)
+        for agreed in (True, False, False):
+            set_agreement(workspace=workspace, end_user=alice, agreed=agreed)
+        model.refresh_from_db()
+        assert model.erasures == 1

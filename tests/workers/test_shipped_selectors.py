@@ -8,8 +8,8 @@ from tests.eval_app.stored import small_encoder, small_t5
 from tests.people import TWEETS
 from tests.workers.trained import a_selector_folder, pool_of
 from training_app.adapters import ensure_base_model
-from workers import small_models
-from workers.engine.sources import folder_revision
+from workers import loaded, small_models
+from workers.engine.sources import ModelRefused, ModelUnavailable, folder_revision
 from workers.shipped_selectors import record_shipped_selectors
 from workers.trained_model_files import folder_of
 
@@ -95,6 +95,28 @@ def test_what_does_not_fit_is_left_out(ship, changed):
     ship(**changed)
     assert record_shipped_selectors(small_t5()) == []
     assert not TrainedModel.objects.exists()
+
+
+@pytest.mark.parametrize("problem", [ModelUnavailable("no way there"), ModelRefused("another kind")], ids=str)
+def test_where_the_encoder_of_a_pool_cannot_be_had_what_stands_stays_and_the_rest_goes_on(ship, monkeypatch, problem):
+    ship()
+    before = record_shipped_selectors(small_t5())
+
+    def away(name):
+        raise problem
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(loaded, "record_encoder", away)
+        assert record_shipped_selectors(small_t5()) == []
+    assert set(TrainedModel.objects.filter(withdrawn_at=None)) == set(before)
+
+
+def test_a_pass_that_recorded_one_kind_leaves_the_other_alone(ship):
+    ship()
+    [_, post] = record_shipped_selectors(small_t5())
+    ship(seed=1, post=False)
+    [pre] = record_shipped_selectors(small_t5())
+    assert set(TrainedModel.objects.filter(withdrawn_at=None)) == {pre, post}
 
 
 def test_they_are_for_the_small_base_model_alone(ship):

@@ -37,8 +37,8 @@ class AuditEntrySerializer(serializers.Serializer):
     )
     subject = serializers.CharField(
         read_only=True,
-        help_text="Of an erasure its receipt's id, of a key its prefix, of an import `dataset/split`, of a webhook its "
-        "id, or a quota.",
+        help_text="Of an erasure its receipt's id, of a key its prefix, of an import `dataset/split`, of a webhook or "
+        "a trained model its id, or a quota.",
     )
     details = serializers.DictField(read_only=True)
 

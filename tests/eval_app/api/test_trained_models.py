@@ -4,6 +4,7 @@ import pytest
 
 from eval_app.models import ModelTraining
 from retrieval_app.models import TrainedModel
+from retrieval_app.services import ensure_encoder
 from tests.eval_app.stored import a_base_model
 from tests.eval_app.trained import METRICS, a_trained_model, a_training
 from tests.people import TWEETS, questions_of, split_of
@@ -90,6 +91,37 @@ def test_what_is_not_on_record_any_more_is_not_trained_anew(api, workspace):
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:lamppost:problem:training-refused")
 
 
-def test_training_anew_takes_a_key_that_may_manage(api_key, client_of, trained):
+def test_one_that_is_marked_by_nobody_is_withdrawn_at_once_and_stays_so(api, trained):
+    answer = api.post(f"{MODELS}/{trained.pk}/withdraw")
+    assert (answer.status_code, answer.json()["state"]) == (200, "withdrawn")
+    again = api.post(f"{MODELS}/{trained.pk}/withdraw")
+    assert (again.status_code, again.json()["withdrawn_at"]) == (200, answer.json()["withdrawn_at"])
+    entries = api.get("/api/v1/audit", {"action": "trained_model.withdrawn"}).json()["data"]
+    assert [(one["subject"], one["details"]["kind"]) for one in entries] == [(str(trained.pk), "rspg-pre")]
+
+
+def test_what_came_with_lamppost_is_not_withdrawn(api, workspace):
+    shipped = a_trained_model(None)
+    refused = api.post(f"{MODELS}/{shipped.pk}/withdraw")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:lamppost:problem:withdrawal-refused")
+    assert api.get(f"{MODELS}/{shipped.pk}").json()["state"] == "ready"
+
+
+def test_nobody_withdraws_another_workspaces(stranger_api, trained):
+    assert stranger_api.post(f"{MODELS}/{trained.pk}/withdraw").status_code == 404
+    assert TrainedModel.objects.get().withdrawn_at is None
+
+
+def test_a_selector_whose_pool_names_a_withdrawn_encoder_can_be_looked_for(api, workspace, trained):
+    encoder = ensure_encoder(name="trained/x", revision="abc", dimension=2)
+    a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=encoder, withdrawn_at="2026-01-01T00:00Z")
+    pool = [{"retriever": "none"}, {"retriever": "ropg-kd", "encoder": "trained/x", "encoder_revision": "abc"}]
+    lacking = a_trained_model(workspace, pool=pool)
+    assert [one["id"] for one in api.get(MODELS, {"state": "lacks-encoder"}).json()["data"]] == [lacking.pk]
+    assert [one["id"] for one in api.get(MODELS, {"state": "ready"}).json()["data"]] == [trained.pk]
+
+
+@pytest.mark.parametrize("what", ["retrain", "withdraw"])
+def test_changing_one_takes_a_key_that_may_manage(api_key, client_of, trained, what):
     looking = client_of(api_key(scopes=[scope for scope in Scope if scope != Scope.MANAGE]))
-    assert looking.post(f"{MODELS}/{trained.pk}/retrain").status_code == 403
+    assert looking.post(f"{MODELS}/{trained.pk}/{what}").status_code == 403

@@ -9,7 +9,7 @@ from tests.eval_app.stored import a_base_model
 from tests.eval_app.trained import a_trained_model, a_training
 from tests.people import questions_of, split_of
 from users_app.erasure import erase_end_user
-from users_app.models import Membership
+from users_app.models import AuditEntry, Membership
 from users_app.shared_training import set_agreement, set_shared_training
 
 SCRIPT = "</script><script>alert(1)</script>"
@@ -82,7 +82,7 @@ def test_nothing_of_it_runs_as_a_script(browser, workspace):
 
 def test_an_erasure_marks_it_and_training_anew_leaves_them_out(browser, workspace, alice, trained):
     erase_end_user(workspace=workspace, end_user=alice)
-    assert ("1 erasure)" in shown(browser, trained), "Train anew without them" in shown(browser, trained)) == (
+    assert ("counted 1 time)" in shown(browser, trained), "Train anew without them" in shown(browser, trained)) == (
         True,
         True,
     )
@@ -118,6 +118,44 @@ def test_another_button_does_nothing(browser, trained):
     assert TrainedModel.objects.count() == 1
 
 
+def test_one_that_is_not_marked_is_trained_anew_too(browser, trained):
+    assert "Train anew</button>" in shown(browser, trained)
+    browser.post(address(trained), {"action": "retrain"})
+    assert ModelTraining.objects.get(replaces=trained).state == "feedback"
+
+
+def test_somebody_who_takes_back_their_agreement_marks_it(browser, workspace, alice, trained):
+    set_agreement(workspace=workspace, end_user=alice, agreed=False)
+    page = shown(browser, trained)
+    assert ("people who no longer agree" in page, "counted 1 time)" in page) == (True, True)
+
+
+def test_it_is_withdrawn_once_it_is_confirmed_and_by_whom_is_on_record(browser, trained):
+    assert '<details class="delete">' in shown(browser, trained)
+    answer = browser.post(address(trained), {"action": "withdraw"}, follow=True)
+    page = answer.content.decode()
+    assert ("nothing uses it any more" in page, "Withdraw it</button>" in page) == (True, False)
+    assert "Train anew</button>" in page
+    [entry] = AuditEntry.objects.filter(action="trained_model.withdrawn")
+    assert (entry.subject, entry.actor) == (str(trained.pk), "staff")
+
+
+def test_what_came_with_lamppost_is_nobody_s_to_withdraw(browser, workspace):
+    shipped = a_trained_model(None)
+    assert "Withdraw" not in shown(browser, shipped)
+    answer = browser.post(address(shipped), {"action": "withdraw"}, follow=True)
+    assert "It is not withdrawn. This model came with Lamppost" in answer.content.decode()
+    assert TrainedModel.objects.get().withdrawn_at is None
+
+
+def test_a_selector_that_lacks_an_encoder_says_so(browser, workspace):
+    encoder = ensure_encoder(name="trained/x", revision="abc", dimension=2)
+    a_trained_model(workspace, kind="ropg-kd", pool=[], encoder=encoder, withdrawn_at="2026-01-01T00:00Z")
+    pool = [{"retriever": "none"}, {"retriever": "ropg-kd", "encoder": "trained/x", "encoder_revision": "abc"}]
+    page = shown(browser, a_trained_model(workspace, pool=pool))
+    assert ("an encoder of its pool was withdrawn" in page, "nothing uses it: train it anew" in page) == (True, True)
+
+
 def test_one_that_is_withdrawn_says_so(browser, trained):
     TrainedModel.objects.update(withdrawn_at=trained.created_at)
     assert "nothing uses it any more" in shown(browser, trained)
@@ -125,5 +163,8 @@ def test_one_that_is_withdrawn_says_so(browser, trained):
 
 def test_a_viewer_looks_and_changes_nothing(member, trained):
     viewer = member(Membership.Role.VIEWER)
-    assert viewer.get(address(trained)).status_code == 200
-    assert viewer.post(address(trained), {"action": "retrain"}).status_code == 403
+    page = shown(viewer, trained)
+    assert ("Train anew</button>" in page, "Withdraw" in page) == (False, False)
+    for action in ("retrain", "withdraw"):
+        assert viewer.post(address(trained), {"action": action}).status_code == 403
+    assert TrainedModel.objects.get().withdrawn_at is None
