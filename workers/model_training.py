@@ -1,7 +1,7 @@
 """How a job trains a selector or an encoder: its steps, its checkpoints, and what must hold when its model is recorded.
 
 One training holds the worker for long. So it says how far it is, ends when it is cancelled, is kept now and then, gives
-way to other kinds of jobs, and learns no further from people who have gone.
+way to other jobs, other trainings among them, and learns no further from people who have gone.
 """
 
 import logging
@@ -137,7 +137,7 @@ class Course:
         if time.monotonic() - self._began_at < TURN_SECONDS:
             return
         try:
-            others = self._batch.others_wait()
+            others = self._batch.others_wait(of_its_kind=True)
         except (DatabaseError, InterfaceError):
             connection.close()
             return

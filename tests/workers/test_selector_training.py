@@ -232,6 +232,16 @@ class TestInterrupted:
         assert run_job() == 3
         assert the_model(training).content_digest == at_once
 
+    def test_trainings_take_turns_and_none_waits_for_the_end_of_another(self, train, settings, monkeypatch):
+        settings.CHECKPOINT_SECONDS = 1e-9
+        trainings = [waiting(train, seed=seed) for seed in (0, 1)]
+        assert run_job() == 4, "within its turn it gives way to nobody"
+        monkeypatch.setattr(model_training, "TURN_SECONDS", 0.0)
+        trainings.append(waiting(train, seed=2))
+        assert run_job() == 1
+        [claimed_next] = claim_batch(TRAIN_SELECTOR)
+        assert claimed_next.payload == {"training_id": trainings[2].pk}
+
 
 class TestCancelled:
     def test_a_cancelled_one_leaves_nothing(self, train, settings):
