@@ -67,6 +67,7 @@ def _train(course: Course) -> None:
         mode=_MODES[TrainedModel.Kind(training.kind)],
         hyperparameters=_for_trainer(training),
         seed=training.seed,
+        check=job.check,
     )
 
     def stands() -> bool:

@@ -68,6 +68,7 @@ def _train(course: Course) -> None:
         [_for_engine(sample, reads=reads) for sample in samples[_DEV]],
         hyperparameters=SelectorHyperparameters.from_mapping(training.hyperparameters),
         seed=training.seed,
+        check=job.check,
     )
 
     def stands() -> bool:

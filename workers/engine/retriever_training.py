@@ -4,7 +4,7 @@ The score of a document is the dot product of its mean-pooled vector and the que
 retrieval has it; what is trained here is stored and used like any other encoder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,6 +119,7 @@ class RetrieverTrainer(FeedbackTrainer[RetrieverSample]):
         hyperparameters: RetrieverHyperparameters,
         seed: int,
         pass_tokens: int = MAX_PASS_TOKENS,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"a retriever is trained by {' or '.join(MODES)}")
@@ -128,7 +129,15 @@ class RetrieverTrainer(FeedbackTrainer[RetrieverSample]):
         self._utility_temperature = hyperparameters.utility_temperature
         self._encoder = encoder
         self._max_tokens = min(MAX_TOKENS, most_tokens(encoder.model))
-        super().__init__(encoder.model, train, dev, hyperparameters=hyperparameters, seed=seed, pass_tokens=pass_tokens)
+        super().__init__(
+            encoder.model,
+            train,
+            dev,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            pass_tokens=pass_tokens,
+            check=check,
+        )
 
     def best(self) -> Encoder:
         """The encoder of the best step. Raises ValueError before the first look at the dev set.

@@ -1,6 +1,6 @@
 """Training a selector (RSPG) on the feedback of a pool of retrievers (LaMP reference §3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,13 +55,20 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
         hyperparameters: SelectorHyperparameters,
         seed: int,
         pass_tokens: int = MAX_PASS_TOKENS,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         pools = {len(part) for sample in (*train, *dev) for part in sample}
         if len(pools) > 1:
             raise ValueError("every sample needs a text and a utility of each of the pool's members")
         self._selector = selector
         super().__init__(
-            selector.model, train, dev, hyperparameters=hyperparameters, seed=seed, pass_tokens=pass_tokens
+            selector.model,
+            train,
+            dev,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            pass_tokens=pass_tokens,
+            check=check,
         )
 
     def best(self) -> Selector:
