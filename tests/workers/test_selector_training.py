@@ -5,13 +5,14 @@ from contextlib import suppress
 from unittest import mock
 
 import pytest
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 
 from common.objects import get_store
 from eval_app.experiments import advance_experiment
 from eval_app.kinds import TRAIN_SELECTOR
 from eval_app.model_trainings import cancel_training, retrain, step_training
-from eval_app.models import Experiment, ModelTraining
+from eval_app.models import Experiment, ModelTraining, Prediction
 from jobs.models import Job
 from jobs.runner import claim_batch, run_batch
 from retrieval_app.models import Participant, TrainedModel
@@ -23,7 +24,7 @@ from tests.workers.passes import a_gentle_stop
 from users_app.erasure import erase_document, erase_end_user
 from users_app.shared_training import set_agreement, set_shared_training
 from workers import model_training
-from workers.engine.selector import load_selector, score
+from workers.engine.selector import load_selector, score, token_rows
 from workers.engine.selector_training import SelectorTrainer
 from workers.trained_model_files import folder_of
 
@@ -180,6 +181,28 @@ class TestWhole:
         model = the_model(training)
         assert model.base_model.startswith("small@")
         assert model.participant_count == 2
+
+
+class TestMemory:
+    @pytest.mark.parametrize("kind", ["rspg-pre", "rspg-post"])
+    def test_no_more_of_a_text_is_kept_than_a_selector_can_read(self, train, kind):
+        Prediction.objects.update(prompt=Concat("prompt", Value(" garden" * 5_000)), output="roses " * 5_000)
+        waiting(train, kind=kind)
+        kept = []
+        begin = SelectorTrainer.__init__
+
+        def beginning(trainer, selector, train, dev, **further):
+            kept.extend((selector, text) for sample in (*train, *dev) for text in sample.texts)
+            begin(trainer, selector, train, dev, **further)
+
+        with mock.patch.object(SelectorTrainer, "__init__", beginning):
+            run_job()
+        assert kept
+        for selector, text in kept:
+            assert len(text.text) + len(text.output or "") < 20_000
+            # More of it would make no difference.
+            longer = text._replace(text=text.text + " rain", output=None if kind == "rspg-pre" else text.output + " x")
+            assert token_rows(selector, [longer]) == token_rows(selector, [text])
 
 
 class TestInterrupted:

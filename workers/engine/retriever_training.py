@@ -18,8 +18,9 @@ from workers.engine.encoder import Encoder, mean_pool, most_tokens, wrap_encoder
 from workers.engine.feedback_training import FeedbackHyperparameters, FeedbackTrainer, TokenizedSample
 from workers.engine.model_folders import write_model_folder
 from workers.engine.seeds import stream
+from workers.engine.text_lengths import MOST_TOKENS
 
-MAX_TOKENS = 512
+MAX_TOKENS = MOST_TOKENS
 
 DISTILLATION = "kd"
 """The encoder's distribution over the documents is drawn to that of the base model's feedback."""
