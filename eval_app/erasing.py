@@ -7,8 +7,10 @@ longer anybody's. Each run counts how many people were erased from it, and its t
 from django.db.models import F, Q
 
 from eval_app.import_requests import kept_sources
-from eval_app.models import DocumentFeedback, Prediction, Question, Run, UserImprovement
+from eval_app.model_trainings import OPEN
+from eval_app.models import DocumentFeedback, ModelTraining, Prediction, Question, Run, UserImprovement
 from eval_app.selectors import run_origin
+from retrieval_app.object_keys import checkpoints_prefix
 from training_app.models import Generation
 from users_app.erasers import Eraser, Erasing, ErasingDocuments
 
@@ -18,6 +20,7 @@ def _erase_end_user(erasing: Erasing) -> None:
     questions = Question.objects.filter(end_user=end_user)
     splits = list(questions.order_by().values_list("split_id", flat=True).distinct())
     erasing.prefixes += kept_sources(workspace=erasing.workspace, split_ids=splits)
+    erasing.prefixes += _checkpoints(erasing)
     _erase_from_controls_under_way(erasing, splits)
     answered = Prediction.objects.filter(Q(end_user=end_user) | Q(swapped_with=end_user))
     # One that has not ended is scored without them, so it is of nobody who was erased.
@@ -31,6 +34,16 @@ def _erase_end_user(erasing: Erasing) -> None:
     erasing.delete_own(Question)
 
 
+def _checkpoints(erasing: Erasing) -> list[str]:
+    """Of every training under way that may have learned from this user: it begins anew, without what is erased.
+
+    A worker that is training looks at who is left around each checkpoint that it keeps.
+    """
+    asked = Question.objects.filter(end_user=erasing.end_user).order_by().values("split__dataset")
+    trainings = ModelTraining.objects.filter(workspace=erasing.workspace, dataset__in=asked, state__in=OPEN)
+    return [checkpoints_prefix(training_id=pk) for pk in trainings.values_list("pk", flat=True)]
+
+
 def _erase_from_controls_under_way(erasing: Erasing, splits: list[int]) -> None:
     """A control asks this user's questions as if another had asked them, so these do not go with the user's own."""
     controls = Run.objects.exclude(control="").filter(split__in=splits).values_list("pk", "split_id")
@@ -41,7 +54,8 @@ def _erase_from_controls_under_way(erasing: Erasing, splits: list[int]) -> None:
 
 
 def _erase_documents(erasing: ErasingDocuments) -> None:
-    """Empty the prompts that quote them, and forget what they were worth."""
+    """Empty the prompts that quote them, forget what they were worth, and what trainings under way made of both."""
+    erasing.prefixes += _checkpoints(erasing)
     # Whoever records an answer that quotes a document holds the generation: its prediction is then there, and is found
     # below, or it waits, and finds the document gone.
     asked = Generation.objects.filter(

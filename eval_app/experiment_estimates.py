@@ -125,11 +125,14 @@ def _answerings(asked: Sequence[Answers], measured: Sequence[MeasuredRun], model
         if not answers.questions:
             continue
         what = f"answer {answers.questions} questions of {answers.task} by {answers.method.title}"
+        if answers.outputs > 1:
+            what += f", each chosen among {answers.outputs} outputs"
         time = measured_costs.question_seconds(
             measured,
             task=answers.task,
             family=answers.method.family.value,
             num_beams=model.parameters["num_beams"],
+            outputs=answers.outputs,
         )
         if time is None:
             yield model.answering(what, answers)
@@ -187,7 +190,7 @@ class _CostModel:
             output_tokens=self.parameters["max_output_tokens"],
             beams=self.parameters["num_beams"],
         )
-        hours = gpu_hours(flops, _assumptions()) * answers.questions
+        hours = gpu_hours(flops, _assumptions()) * answers.questions * answers.outputs
         basis = f"answers by the cost model: prompts and answers as long as they may be, so at most, {_on_gpu()}"
         kwh = hours * _assumptions().gpu.watts / 1000 * _assumptions().pue
         return Part(what=what, stores=False, seconds=hours * 3600, kwh=kwh, size_bytes=None, basis=basis)

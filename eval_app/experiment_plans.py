@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Count, Min, Q, QuerySet
 
 from eval_app.experiments import asked_splits, best_means, refusal, refuse_impossible, with_controls
+from eval_app.measured_costs import outputs_a_question
 from eval_app.methods import BEST, Family, Method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run
 from eval_app.retrieving_means import MeansMissing, RetrievingMeans, retrieving_means
@@ -55,6 +56,8 @@ class PlannedColumn:
     refusal: str = ""
     identity: str | None = None
     standing: Run | None = None
+    outputs: int = 1
+    """How many the base model gives to each question."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,12 @@ class AdaptersNeeded:
 
 @dataclass(frozen=True)
 class Answers:
-    """Questions that one method has yet to answer on one task."""
+    """Questions that one method has yet to answer on one task, each by choosing among `outputs` of the base model."""
 
     task: str
     method: Method
     questions: int
+    outputs: int = 1
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ class ExperimentPlan:
     def questions(self) -> int:
         """Questions to answer, over all runs."""
         return sum(answers.questions for answers in self.answers)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the base model to come, over all runs: more than `questions` where some are chosen among."""
+        return sum(answers.questions * answers.outputs for answers in self.answers)
 
     @property
     def adapters_to_train(self) -> int:
@@ -188,7 +197,7 @@ def _found(
         except MeansMissing as missing:
             named.append(replace(column, refusal=str(missing)))
         else:
-            named.append(column if inputs is None else replace(column, identity=inputs.identity))
+            named.append(column if inputs is None else _named(column, inputs))
     identities = [column.identity for column in named if column.identity is not None]
     standing = {
         run.identity: run
@@ -200,6 +209,11 @@ def _found(
         column if column.identity is None else replace(column, standing=standing.get(column.identity))
         for column in named
     ]
+
+
+def _named(column: PlannedColumn, inputs: RunInputs) -> PlannedColumn:
+    pool = inputs.selector.pool if inputs.selector is not None else None
+    return replace(column, identity=inputs.identity, outputs=outputs_a_question(inputs.method.retriever, pool))
 
 
 def _inputs(
@@ -327,7 +341,7 @@ def _answers(columns: Sequence[PlannedColumn], counted: Mapping[str, _Counted]) 
     for column in columns:
         done = 0 if column.standing is None else answered.get(column.standing.pk, 0)
         left = max(0, counted[column.split.task].questions - done)
-        found.append(Answers(column.split.task, column.method, left))
+        found.append(Answers(column.split.task, column.method, left, column.outputs))
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eval_app.models import Run
+from retrieval_app.retrievers import RSPG_POST
 from training_app.costs.estimates import PUE
 from training_app.costs.hardware import GPUS
 from training_app.costs.storage import BYTES_A_VALUE
@@ -27,6 +28,8 @@ class MeasuredRun:
     questions: int
     costs: Mapping[str, Any]
     hardware: Mapping[str, Any]
+    outputs: int = 1
+    """How many the base model gave to a question: one of each member of the pool, where they were chosen among."""
 
     @property
     def question_seconds(self) -> float | None:
@@ -60,8 +63,21 @@ def measured_runs(*, workspace: Workspace, base_model: BaseModel) -> list[Measur
             questions=questions,
             costs=costs or {},
             hardware=hardware,
+            outputs=outputs_a_question(retriever, pool),
         )
-        for task, family, rank, hyperparameters, adapter_dtype, parameters, questions, costs, hardware in (
+        for (
+            task,
+            family,
+            rank,
+            hyperparameters,
+            adapter_dtype,
+            parameters,
+            questions,
+            costs,
+            hardware,
+            retriever,
+            pool,
+        ) in (
             found.values_list(
                 "split__task",
                 "family",
@@ -72,9 +88,22 @@ def measured_runs(*, workspace: Workspace, base_model: BaseModel) -> list[Measur
                 "question_count",
                 "costs",
                 "hardware",
+                "retriever",
+                "selector__pool",
             )
         )
     ]
+
+
+def outputs_a_question(retriever: str | None, pool: Sequence[Any] | None) -> int:
+    """How many outputs the base model gives to a question that is answered with this retriever.
+
+    RSPG-Post chooses among the outputs of its whole pool; every other method makes one.
+
+    >>> outputs_a_question("rspg-post", ["none", "bm25", "recency"]), outputs_a_question("rspg-pre", ["none", "bm25"])
+    (3, 1)
+    """
+    return len(pool) if retriever == RSPG_POST and pool else 1
 
 
 @dataclass(frozen=True)
@@ -124,8 +153,10 @@ def adapter_bytes(runs: Sequence[MeasuredRun], *, rank: int, dtype: str) -> Meas
     return Measure(size, None, f"bytes of adapters stored here, of {words}")
 
 
-def question_seconds(runs: Sequence[MeasuredRun], *, task: str, family: str, num_beams: int) -> Measure | None:
-    """Seconds of one worker for one answer, by the runs likest to it."""
+def question_seconds(
+    runs: Sequence[MeasuredRun], *, task: str, family: str, num_beams: int, outputs: int = 1
+) -> Measure | None:
+    """Seconds of one worker for one answer, by the runs likest to it; in proportion to the outputs that it takes."""
     timed = [run for run in runs if run.question_seconds is not None and run.questions]
     found = _likest(
         timed,
@@ -140,9 +171,11 @@ def question_seconds(runs: Sequence[MeasuredRun], *, task: str, family: str, num
     if found is None:
         return None
     words, own = found
-    seconds = sum((run.question_seconds or 0.0) * run.questions for run in own) / sum(run.questions for run in own)
-    basis = f"answers timed here in runs of {words}{_where(own)}"
-    return Measure(seconds, _watts(own), basis)
+    seconds = sum((run.question_seconds or 0.0) * run.questions for run in own)
+    an_output = seconds / sum(run.questions * run.outputs for run in own)
+    scaled = "" if all(run.outputs == outputs for run in own) else ", in proportion to the outputs of a question"
+    basis = f"answers timed here in runs of {words}{scaled}{_where(own)}"
+    return Measure(an_output * outputs, _watts(own), basis)
 
 
 def _likest(

@@ -6,7 +6,8 @@ lost process owed, the sweep does.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import transaction
@@ -20,7 +21,7 @@ from eval_app.selectors import split_questions
 from eval_app.training_kinds import TrainingFailed as TrainingFailed
 from eval_app.training_kinds import TrainingRefused as TrainingRefused
 from eval_app.training_kinds import complete, how_to_train
-from jobs.models import Job, State
+from jobs.models import UNFINISHED, Job, State
 from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, cancel_origin, enqueue
 from lamp.catalogue import UnknownTask
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 # Of the jobs that step a training and that train: "model-training:12".
 ORIGIN: Final = "model-training"
 OPEN: Final = (ModelTraining.State.FEEDBACK, ModelTraining.State.TRAINING)
+
+_STEPPED_AGAIN_AFTER: Final = timedelta(minutes=1)
 
 _SAME: Final = (
     "workspace",
@@ -170,13 +173,14 @@ def cancel_training(*, training: ModelTraining) -> None:
 def resume_training(*, training: ModelTraining) -> ModelTraining:
     """Go on with a training that failed or was cancelled, from what stands. One that is open or done stays as it is.
 
-    Raises `TrainingRefused`, as `request_training` does.
+    Raises `TrainingRefused`, as `request_training` does; or while a cancelled job of it is still ending.
     """
     _require_standing(training.dataset)
     held = _held(training.pk)
     if held is None:
         raise TrainingRefused("This training is gone. Begin a new one.", about="")
     if held.state in (ModelTraining.State.FAILED, ModelTraining.State.CANCELLED):
+        _require_ended(held)
         require_consent(held)
         _require_no_other(held)
         how_to_train(held.kind).forget(held)
@@ -283,14 +287,25 @@ def experiment_ended(experiment_id: int) -> None:
 
 
 def advance_stalled() -> None:
-    """Beat's sweep: step every open training that nothing is under way for, whatever was lost."""
+    """Beat's sweep: step every open training that nothing is under way for, whatever was lost.
+
+    One whose last step asked for nothing waits for what another's jobs make, as of document feedback that two trainings
+    share. To look for what is missing takes long, so that it is done once a minute.
+    """
     active = Experiment.objects.filter(
         Q(pk=OuterRef("train_experiment")) | Q(pk=OuterRef("dev_experiment")), state=Experiment.State.ACTIVE
     )
     waiting = ModelTraining.objects.filter(state__in=OPEN).exclude(Exists(active)).order_by("pk")
     origins = {training_origin(pk): pk for pk in waiting.values_list("pk", flat=True)}
-    for origin in origins.keys() - unfinished_origins(origins.keys()):
+    for origin in origins.keys() - unfinished_origins(origins.keys()) - _stepped_lately(origins.keys()):
         request_step(training_id=origins[origin])
+
+
+def _stepped_lately(origins: Collection[str]) -> set[str]:
+    stepped = Job.objects.filter(
+        origin__in=origins, kind=STEP_TRAINING.name, state=State.DONE, finished_at__gt=Now() - _STEPPED_AGAIN_AFTER
+    )
+    return set(stepped.order_by().values_list("origin", flat=True).distinct())
 
 
 def consenting_questions(training: ModelTraining, *, split: str) -> dict[str, int]:
@@ -358,6 +373,13 @@ def _require_no_other(training: ModelTraining) -> None:
     other = ModelTraining.objects.filter(state__in=OPEN, **present, **absent).exclude(pk=training.pk).first()
     if other is not None:
         raise TrainingRefused(f"The same training is under way already: it is number {other.pk}.", about="")
+
+
+def _require_ended(training: ModelTraining) -> None:
+    """A job that is still to end would be taken for the one that goes on, and its end for another cancellation."""
+    jobs = Job.objects.filter(origin=training_origin(training.pk), state__in=UNFINISHED, cancel_requested=True)
+    if jobs.exists():
+        raise TrainingRefused("It is still ending; try again in a moment.", about="")
 
 
 def _held(training_id: int) -> ModelTraining | None:

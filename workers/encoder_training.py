@@ -22,6 +22,7 @@ from workers.engine.retriever_training import (
     write_encoder,
 )
 from workers.engine.sources import settle
+from workers.engine.text_lengths import MOST_CHARACTERS
 from workers.engine.threads import limit_threads
 from workers.model_names import TRAINED, encoder_source
 from workers.model_training import Course, record, train
@@ -54,7 +55,12 @@ def _train(course: Course) -> None:
     job, training = course.job, course.training
     feedback = EncoderFeedback(training)
     job.progress(message="reading the feedback")
-    samples = {split: list(checked(job, feedback.samples(split))) for split in SPLITS}
+    shared: dict[str, str] = {}
+    samples = {
+        split: [_for_engine(sample, shared=shared) for sample in checked(job, feedback.samples(split))]
+        for split in SPLITS
+    }
+    del shared
     _require_samples(feedback, samples)
 
     initial = _initial_encoder(training)
@@ -62,11 +68,12 @@ def _train(course: Course) -> None:
     identity = training_identity(training, initial_model=initial_model, feedback_digest=feedback.digest)
     trainer = RetrieverTrainer(
         initial,
-        [_for_engine(sample) for sample in samples[_TRAIN]],
-        [_for_engine(sample) for sample in samples[_DEV]],
+        samples[_TRAIN],
+        samples[_DEV],
         mode=_MODES[TrainedModel.Kind(training.kind)],
         hyperparameters=_for_trainer(training),
         seed=training.seed,
+        check=job.check,
     )
 
     def stands() -> bool:
@@ -116,7 +123,7 @@ def _train(course: Course) -> None:
     record(course, facts=facts, end_user_ids=feedback.end_user_ids, stands=stands)
 
 
-def _require_samples(feedback: EncoderFeedback, samples: dict[DatasetSplit.Split, list[JudgedQuestion]]) -> None:
+def _require_samples(feedback: EncoderFeedback, samples: dict[DatasetSplit.Split, list[RetrieverSample]]) -> None:
     for split, found in samples.items():
         if not found:
             left_out = feedback.left_out[split]
@@ -138,11 +145,15 @@ def _for_trainer(training: ModelTraining) -> RetrieverHyperparameters:
     return RetrieverHyperparameters.from_mapping(chosen)
 
 
-def _for_engine(sample: JudgedQuestion) -> RetrieverSample:
-    return RetrieverSample(sample.query, sample.documents, sample.utilities)
+def _for_engine(sample: JudgedQuestion, *, shared: dict[str, str]) -> RetrieverSample:
+    """What is kept of it while it is trained: what an encoder can read, and a document of many questions once."""
+    documents = [text[:MOST_CHARACTERS] for text in sample.documents]
+    return RetrieverSample(
+        sample.query[:MOST_CHARACTERS], tuple(shared.setdefault(text, text) for text in documents), sample.utilities
+    )
 
 
-def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[JudgedQuestion], *, count: int) -> float:
+def _retrieved_utility(job: ClaimedJob, encoder: Encoder, samples: Sequence[RetrieverSample], *, count: int) -> float:
     """What the first `count` documents that `encoder` ranks among those judged are worth, each alone: the mean over
     them, and over the questions.
     """

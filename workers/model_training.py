@@ -1,7 +1,7 @@
 """How a job trains a selector or an encoder: its steps, its checkpoints, and what must hold when its model is recorded.
 
 One training holds the worker for long. So it says how far it is, ends when it is cancelled, is kept now and then, gives
-way to other kinds of jobs, and learns no further from people who have gone.
+way to other jobs, other trainings among them, and learns no further from people who have gone.
 """
 
 import logging
@@ -54,6 +54,7 @@ class Course:
         self._store = CheckpointStore()
         self._prefix = checkpoints_prefix(training_id=training.pk)
         self._began_at = self._kept_at = time.monotonic()
+        self._stands: Callable[[], bool] | None = None
 
     def run(
         self, trainer: FeedbackTrainer[Any], *, model: nn.Module, identity: str, stands: Callable[[], bool]
@@ -68,6 +69,7 @@ class Course:
         Raises:
             ParticipantsGone, GaveWay, Permanent where it diverges, and whatever `job.check` raises.
         """
+        self._stands = stands
         self._resume(trainer, identity, max_bytes=_most_bytes(model, steps=trainer.total))
         began = time.monotonic()
         try:
@@ -77,7 +79,7 @@ class Course:
                 trainer.step()
                 if time.monotonic() - self._kept_at >= settings.CHECKPOINT_SECONDS:
                     self._kept_at = time.monotonic()
-                    self._require_standing(stands)
+                    self._require_standing()
                     self._keep(trainer, identity)
                     self._give_way()
             self._say(trainer)
@@ -99,9 +101,14 @@ class Course:
             logger.warning("checkpoints of %s were not deleted: %s", self.training, type(error).__name__)
 
     def close(self) -> None:
-        """Write what is to be written; delete what is kept of a training whose job has ended for good."""
+        """Write what is to be written; delete what is kept of a training whose job has ended for good, or that has
+        learned from somebody who has gone.
+
+        What was being written when they were erased came after the erasure had deleted the rest. So it is looked at
+        once more, when all is written: who goes after that finds it.
+        """
         self._store.close()
-        if self.job.ended_as in _ENDED_FOR_GOOD:
+        if self.job.ended_as in _ENDED_FOR_GOOD or not self._all_stands():
             self.begin_anew()
 
     def _resume(self, trainer: FeedbackTrainer[Any], identity: str, *, max_bytes: int) -> None:
@@ -118,15 +125,19 @@ class Course:
             words.append(f"dev {trainer.validations[-1][1]:.3f}")
         self.job.progress(done=trainer.done, total=trainer.total, message=", ".join(words))
 
-    def _require_standing(self, stands: Callable[[], bool]) -> None:
+    def _require_standing(self) -> None:
+        if not self._all_stands():
+            raise ParticipantsGone("Somebody who took part in this training is gone, or no longer agrees to it.")
+
+    def _all_stands(self) -> bool:
         freshen_connection()
         try:
-            if not stands():
-                raise ParticipantsGone("Somebody who took part in this training is gone, or no longer agrees to it.")
+            return self._stands is None or self._stands()
         except (DatabaseError, InterfaceError) as problem:
             # It is looked at again before anything is recorded.
             logger.warning("%r: %s", self.job, errors.describe(problem).for_log())
             connection.close()
+            return True
 
     def _keep(self, trainer: FeedbackTrainer[Any], identity: str) -> None:
         if not self.job.lost:
@@ -137,7 +148,7 @@ class Course:
         if time.monotonic() - self._began_at < TURN_SECONDS:
             return
         try:
-            others = self._batch.others_wait()
+            others = self._batch.others_wait(of_its_kind=True)
         except (DatabaseError, InterfaceError):
             connection.close()
             return

@@ -1,7 +1,7 @@
 """The job that trains a selector (RSPG) on the feedback of its pool, and records it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from retrieval_app.selection import POST, PRE, choose, selector_text
 from workers.engine.selector import Selector, initial_selector, score, write_selector
 from workers.engine.selector_training import SelectorHyperparameters, SelectorSample, SelectorTrainer
 from workers.engine.sources import settle
+from workers.engine.text_lengths import MOST_CHARACTERS
 from workers.engine.threads import limit_threads
 from workers.model_names import encoder_source
 from workers.model_training import Course, record, train
@@ -35,6 +36,9 @@ _DEV: Final = DatasetSplit.Split.DEV
 _READS: Final = {TrainedModel.Kind.RSPG_PRE: PRE, TrainedModel.Kind.RSPG_POST: POST}
 _SCORED_AT_ONCE: Final = 64
 
+# Its task beside.
+_Sample = tuple[str, SelectorSample]
+
 
 def handle(batch: Batch) -> None:
     """Train the selector of each job."""
@@ -48,7 +52,10 @@ def _train(course: Course) -> None:
     reads = _READS[TrainedModel.Kind(training.kind)]
     feedback = SelectorFeedback(training)
     job.progress(message="reading the feedback")
-    samples = {split: list(checked(job, feedback.samples(split))) for split in (_TRAIN, _DEV)}
+    samples = {
+        split: [_for_engine(sample, reads=reads) for sample in checked(job, feedback.samples(split))]
+        for split in (_TRAIN, _DEV)
+    }
     _require_samples(feedback, samples)
 
     source = encoder_source(training.initial_model)
@@ -64,10 +71,11 @@ def _train(course: Course) -> None:
     identity = training_identity(training, initial_model=initial_model, feedback_digest=feedback.digest)
     trainer = SelectorTrainer(
         initial,
-        [_for_engine(sample, reads=reads) for sample in samples[_TRAIN]],
-        [_for_engine(sample, reads=reads) for sample in samples[_DEV]],
+        [sample for _, sample in samples[_TRAIN]],
+        [sample for _, sample in samples[_DEV]],
         hyperparameters=SelectorHyperparameters.from_mapping(training.hyperparameters),
         seed=training.seed,
+        check=job.check,
     )
 
     def stands() -> bool:
@@ -80,7 +88,7 @@ def _train(course: Course) -> None:
     seconds = course.run(trainer, model=initial.model, identity=identity, stands=stands)
     selector = trainer.best()
     metrics = {
-        "dev": _dev_metrics(job, selector, samples[_DEV], reads=reads, pool=pool_names(training.pool)),
+        "dev": _dev_metrics(job, selector, samples[_DEV], pool=pool_names(training.pool)),
         **course_metrics(trainer, samples=samples, left_out=feedback.left_out),
     }
     job.progress(message="storing the selector")
@@ -107,7 +115,7 @@ def _train(course: Course) -> None:
     record(course, facts=facts, end_user_ids=feedback.end_user_ids, stands=stands)
 
 
-def _require_samples(feedback: SelectorFeedback, samples: dict[DatasetSplit.Split, list[FeedbackSample]]) -> None:
+def _require_samples(feedback: SelectorFeedback, samples: Mapping[DatasetSplit.Split, Sequence[_Sample]]) -> None:
     for split, found in samples.items():
         if not found:
             left_out = feedback.left_out[split]
@@ -117,18 +125,17 @@ def _require_samples(feedback: SelectorFeedback, samples: dict[DatasetSplit.Spli
             )
 
 
-def _for_engine(sample: FeedbackSample, *, reads: str) -> SelectorSample:
-    return SelectorSample(
-        texts=tuple(
-            selector_text(reads=reads, prompt=candidate.prompt, output=candidate.output)
-            for candidate in sample.candidates
-        ),
-        utilities=tuple(candidate.utility for candidate in sample.candidates),
+def _for_engine(sample: FeedbackSample, *, reads: str) -> _Sample:
+    """What is kept of it while it is trained: not what no selector can read of a long prompt or output."""
+    texts = tuple(
+        selector_text(reads=reads, prompt=candidate.prompt[:MOST_CHARACTERS], output=candidate.output[:MOST_CHARACTERS])
+        for candidate in sample.candidates
     )
+    return sample.task, SelectorSample(texts, tuple(candidate.utility for candidate in sample.candidates))
 
 
 def _dev_metrics(
-    job: ClaimedJob, selector: Selector, samples: Sequence[FeedbackSample], *, reads: str, pool: Sequence[str]
+    job: ClaimedJob, selector: Selector, samples: Sequence[_Sample], *, pool: Sequence[str]
 ) -> dict[str, Any]:
     """By task: the mean utility of what the selector chooses, of each member alone, and of the best of each sample."""
     chosen: dict[str, list[float]] = defaultdict(list)
@@ -136,7 +143,7 @@ def _dev_metrics(
     for first in range(0, len(samples), _SCORED_AT_ONCE):
         job.check()
         job.progress(message="measuring the selector")
-        some = [(sample.task, _for_engine(sample, reads=reads)) for sample in samples[first : first + _SCORED_AT_ONCE]]
+        some = samples[first : first + _SCORED_AT_ONCE]
         scores = score(selector, [text for _, sample in some for text in sample.texts])
         for at, (task, sample) in enumerate(some):
             place = choose(scores[at * len(pool) : (at + 1) * len(pool)].tolist())

@@ -311,10 +311,14 @@ class Batch(Sequence[ClaimedJob]):
         silent = (None, GIVEN_BACK, "lost", "waiting")
         origins.tell(job.origin for job in self._jobs if job.ended_as not in silent)
 
-    def others_wait(self) -> bool:
-        """Whether jobs of another kind wait for a worker like this one; who holds it for long may then give way."""
+    def others_wait(self, *, of_its_kind: bool = False) -> bool:
+        """Whether jobs of another kind wait for a worker like this one; who holds it for long may then give way.
+
+        With `of_its_kind`, whether any job does: for one whose end is so far off that its like should not wait for it.
+        A job that is given back comes after those that could be claimed before, so each has its turn.
+        """
         queues = kinds.waited_for_together(self.kind.queue, served=heart.queues)
-        others = [kind.name for kind in kinds.all_kinds(queues) if kind.name != self.kind.name]
+        others = [kind.name for kind in kinds.all_kinds(queues) if of_its_kind or kind.name != self.kind.name]
         return bool(claims.kinds_waiting(others))
 
 

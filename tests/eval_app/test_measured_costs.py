@@ -65,6 +65,17 @@ class TestAnswers:
         other = question_seconds(runs, task="LaMP-4", family="none", num_beams=4)
         assert (other.value, other.basis) == (0.03, "answers timed here in runs of other methods (a CPU)")
 
+    def test_an_answer_that_is_chosen_among_several_takes_the_time_of_all(self):
+        runs = [
+            measured(family="rag", costs=costing()),
+            measured(family="rag", costs=costing(model_ms=50.0), outputs=4),
+        ]
+        asked = {"task": "LaMP-4", "family": "rag", "num_beams": 4}
+        one, four = (question_seconds(runs, **asked, outputs=outputs) for outputs in (1, 4))
+        # 60 ms for five outputs.
+        assert (one.value, four.value) == (pytest.approx(0.012), pytest.approx(0.048))
+        assert "in proportion to the outputs of a question" in four.basis
+
     def test_what_was_not_timed_is_unknown(self):
         assert question_seconds([measured(costs={})], task="LaMP-4", family="peft", num_beams=4) is None
 

@@ -1,4 +1,7 @@
+from datetime import timedelta
+
 import pytest
+from django.db.models.functions import Now
 
 from eval_app.experiments import advance_experiment, cancel_experiment
 from eval_app.model_trainings import (
@@ -19,6 +22,7 @@ from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.services import ensure_encoder
 from tests.eval_app.standing_feedback import answer_feedback, ask_for_training, both_splits
 from tests.eval_app.stored import start
+from tests.eval_app.trained import at_work
 from tests.people import Asked, split_of
 from users_app.erasure import erase_end_user
 from users_app.shared_training import set_agreement, set_shared_training
@@ -261,6 +265,17 @@ class TestJob:
         step_training(training_id=training.pk)
         assert training_job(training).state == "waiting"
 
+    def test_one_that_was_stepped_just_now_is_left_alone_for_a_minute(self, train):
+        training = gathered(train)
+        Job.objects.exclude(kind="step_training").delete()
+        job = Job.objects.filter(kind="step_training")
+        job.update(state="done", attempts=1, started_at=Now(), finished_at=Now() - timedelta(seconds=50))
+        advance_stalled()
+        assert not job.filter(state="waiting").exists()
+        job.update(finished_at=Now() - timedelta(seconds=61))
+        advance_stalled()
+        assert job.filter(state="waiting", payload={"training_id": training.pk}).count() == 1
+
     def test_the_sweep_leaves_alone_what_is_under_way(self, train):
         training = gathered(train)
         Job.objects.filter(kind="step_training").delete()
@@ -283,6 +298,22 @@ class TestCancelling:
         assert set(Experiment.objects.values_list("state", flat=True)) == {"cancelled"}
         origin = f"model-training:{training.pk}"
         assert set(Job.objects.filter(origin=origin).values_list("state", flat=True)) == {"cancelled"}
+
+    def test_it_is_not_resumed_before_a_worker_has_let_go_of_it(self, train):
+        training = gathered(train)
+        job = training_job(training)
+        at_work(job, done=1, total=4, message="")
+        cancel_training(training=training)
+        with pytest.raises(TrainingRefused, match="It is still ending; try again in a moment"):
+            resume_training(training=fresh(training))
+        assert fresh(training).state == "cancelled"
+        Job.objects.filter(pk=job.pk).update(
+            state="cancelled", claim=None, lease_until=None, finished_at="2026-01-01T00:00Z"
+        )
+        resume_training(training=fresh(training))
+        for _ in range(2):
+            to_its_job(training)
+        assert (fresh(training).state, training_job(training).state) == ("training", "waiting")
 
     def test_one_that_is_done_stays_so(self, train, alice):
         training = gathered(train)

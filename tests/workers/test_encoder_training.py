@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from django.db.models import F, Func, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Concat
 
 from common.objects import get_store
 from eval_app.encoder_trainings import settings_of, splits_of
@@ -15,6 +18,7 @@ from tests.eval_app.judged import FEW_STEPS, JUDGED, ask_for_encoder, both_split
 from tests.eval_app.stored import small_encoder
 from tests.people import TWEETS, tweets_of
 from users_app.erasure import erase_end_user
+from users_app.models import Document
 from users_app.shared_training import set_agreement
 from workers import loaded
 from workers.engine.encoder import encode
@@ -101,6 +105,34 @@ def owner(external_id):
     from users_app.models import EndUser
 
     return EndUser.objects.get(external_id=external_id)
+
+
+def test_what_many_questions_have_in_common_is_kept_once_and_no_more_of_it_than_an_encoder_reads(
+    train, trained, monkeypatch
+):
+    from workers.engine.retriever_training import RetrieverTrainer
+
+    Document.objects.filter(fields__has_key="text").update(
+        fields=Func(
+            F("fields"),
+            Value("{text}"),
+            Func(Concat(KT("fields__text"), Value(" rain" * 5_000)), function="to_jsonb"),
+            function="jsonb_set",
+        )
+    )
+    training = ask_for_encoder(train)
+    judged_otherwise(training)
+    kept = []
+    begin = RetrieverTrainer.__init__
+
+    def beginning(trainer, encoder, train, dev, **further):
+        kept.extend(text for sample in (*train, *dev) for text in sample.documents)
+        begin(trainer, encoder, train, dev, **further)
+
+    monkeypatch.setattr(RetrieverTrainer, "__init__", beginning)
+    trained(training)
+    assert len({id(text) for text in kept}) == len(set(kept)) < len(kept)
+    assert max(map(len, kept)) < 10_000
 
 
 def test_the_same_again_is_the_same_model(train, trained):

@@ -5,24 +5,26 @@ from contextlib import suppress
 from unittest import mock
 
 import pytest
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 
 from common.objects import get_store
 from eval_app.experiments import advance_experiment
 from eval_app.kinds import TRAIN_SELECTOR
 from eval_app.model_trainings import cancel_training, retrain, step_training
-from eval_app.models import Experiment, ModelTraining
+from eval_app.models import Experiment, ModelTraining, Prediction
 from jobs.models import Job
 from jobs.runner import claim_batch, run_batch
 from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.selection import choose, selector_text
-from tests.eval_app.standing_feedback import answer_feedback, ask_for_training, both_splits
+from tests.eval_app.standing_feedback import FEW_STEPS, answer_feedback, ask_for_training, both_splits
 from tests.eval_app.stored import small_t5
+from tests.people import person
 from tests.workers.passes import a_gentle_stop
-from users_app.erasure import erase_end_user
+from users_app.erasure import erase_document, erase_end_user
 from users_app.shared_training import set_agreement, set_shared_training
 from workers import model_training
-from workers.engine.selector import load_selector, score
+from workers.engine.selector import load_selector, score, token_rows
 from workers.engine.selector_training import SelectorTrainer
 from workers.trained_model_files import folder_of
 
@@ -181,6 +183,28 @@ class TestWhole:
         assert model.participant_count == 2
 
 
+class TestMemory:
+    @pytest.mark.parametrize("kind", ["rspg-pre", "rspg-post"])
+    def test_no_more_of_a_text_is_kept_than_a_selector_can_read(self, train, kind):
+        Prediction.objects.update(prompt=Concat("prompt", Value(" garden" * 5_000)), output="roses " * 5_000)
+        waiting(train, kind=kind)
+        kept = []
+        begin = SelectorTrainer.__init__
+
+        def beginning(trainer, selector, train, dev, **further):
+            kept.extend((selector, text) for sample in (*train, *dev) for text in sample.texts)
+            begin(trainer, selector, train, dev, **further)
+
+        with mock.patch.object(SelectorTrainer, "__init__", beginning):
+            run_job()
+        assert kept
+        for selector, text in kept:
+            assert len(text.text) + len(text.output or "") < 20_000
+            # More of it would make no difference.
+            longer = text._replace(text=text.text + " rain", output=None if kind == "rspg-pre" else text.output + " x")
+            assert token_rows(selector, [longer]) == token_rows(selector, [text])
+
+
 class TestInterrupted:
     @pytest.fixture
     def at_once(self, train):
@@ -201,6 +225,30 @@ class TestInterrupted:
         assert run_job() == 2
         assert the_model(training).content_digest == at_once
         assert stored("model-checkpoints/") == []
+
+    @pytest.mark.parametrize("look", [1, 2], ids=["on the way", "at the end"])
+    def test_a_stop_is_heard_in_the_middle_of_a_look_at_the_dev_set(self, train, look):
+        training = waiting(train, hyperparameters={**FEW_STEPS, "validations": 2})
+        score, scores = SelectorTrainer._highest, 0
+
+        with a_gentle_stop() as stop:
+
+            def scoring(trainer, of_one):
+                nonlocal scores
+                scores += 1
+                # The first of the two batches of a look at three questions has two.
+                if scores == 3 * (look - 1) + 2:
+                    stop(None)
+                return score(trainer, of_one)
+
+            with mock.patch.object(SelectorTrainer, "_highest", scoring):
+                run_job()
+            assert scores == 3 * (look - 1) + 2
+        [key] = stored("model-checkpoints/")
+        assert key.split("/")[2].partition("-")[0] == f"{2 * look:09d}"
+        assert run_job() == (2 if look == 1 else 1)
+        model = the_model(training)
+        assert [step for step, _ in model.metrics["validations"]] == [2, 4]
 
     def test_after_a_kill_it_goes_on_from_what_was_kept(self, train, at_once, settings):
         settings.CHECKPOINT_SECONDS = 1e-9
@@ -231,6 +279,16 @@ class TestInterrupted:
         Job.objects.filter(state="waiting").update(available_at=F("created_at"))
         assert run_job() == 3
         assert the_model(training).content_digest == at_once
+
+    def test_trainings_take_turns_and_none_waits_for_the_end_of_another(self, train, settings, monkeypatch):
+        settings.CHECKPOINT_SECONDS = 1e-9
+        trainings = [waiting(train, seed=seed) for seed in (0, 1)]
+        assert run_job() == 4, "within its turn it gives way to nobody"
+        monkeypatch.setattr(model_training, "TURN_SECONDS", 0.0)
+        trainings.append(waiting(train, seed=2))
+        assert run_job() == 1
+        [claimed_next] = claim_batch(TRAIN_SELECTOR)
+        assert claimed_next.payload == {"training_id": trainings[2].pk}
 
 
 class TestCancelled:
@@ -280,6 +338,44 @@ class TestPeople:
         assert run_job() == 0
         assert "may not be learned from" in Job.objects.get(kind="train_selector").error_message
         assert step_training(training_id=training.pk).state == "failed"
+
+    def test_what_waits_keeps_nothing_that_was_learned_from_who_is_erased(self, train, alice, bob):
+        training = waiting(train)
+        with a_gentle_stop() as stop:
+            run_job({2: stop})
+        assert stored("model-checkpoints/")
+        erase_end_user(workspace=alice.workspace, end_user=alice)
+        assert stored("model-checkpoints/") == []
+        assert run_job() > 0
+        assert the_model(training).participants.get().end_user == bob
+
+    def test_nor_from_an_erased_document(self, train, alice):
+        waiting(train)
+        with a_gentle_stop() as stop:
+            run_job({2: stop})
+        entry = alice.profile_entries.first()
+        erase_document(workspace=alice.workspace, end_user=alice, task=entry.task, client_id=entry.client_id)
+        assert stored("model-checkpoints/") == []
+
+    def test_nor_does_the_erasure_of_somebody_who_asks_nothing_of_it_cost_it_anything(self, train, workspace):
+        waiting(train)
+        carol = person(workspace, "carol")
+        with a_gentle_stop() as stop:
+            run_job({2: stop})
+        erase_end_user(workspace=workspace, end_user=carol)
+        assert len(stored("model-checkpoints/")) == 1
+
+    def test_a_worker_that_stops_right_after_an_erasure_keeps_nothing_either(self, train, alice):
+        waiting(train)
+        with a_gentle_stop() as stop:
+
+            def erase_and_stop(batch):
+                erase_end_user(workspace=alice.workspace, end_user=alice)
+                stop(batch)
+
+            run_job({2: erase_and_stop})
+        assert Job.objects.get(kind="train_selector").state == "waiting"
+        assert stored("model-checkpoints/") == []
 
     @pytest.mark.parametrize("step", [2, 4], ids=["on the way", "at the end"])
     def test_who_is_erased_while_it_is_trained_is_left_out_of_it(self, train, settings, alice, bob, step):

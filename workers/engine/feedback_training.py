@@ -8,7 +8,7 @@ import copy
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -118,6 +118,8 @@ class FeedbackTrainer(ABC, Generic[Sample]):
     Args:
         pass_tokens: the most tokens (padding included) in one pass; gradients of a step's passes are added up. A
             question's candidates stay together, so that one that is larger by itself is a pass of its own.
+        check: called before each pass; what it raises interrupts the step, or the look at the dev set, which is then
+            made anew by whoever goes on.
 
     Attributes:
         done, total: optimizer steps made, and to make.
@@ -140,6 +142,7 @@ class FeedbackTrainer(ABC, Generic[Sample]):
         hyperparameters: FeedbackHyperparameters,
         seed: int,
         pass_tokens: int = MAX_PASS_TOKENS,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         _require(bool(train), "there is no sample to train on")
         _require(bool(dev), "there is no sample to validate with")
@@ -151,6 +154,7 @@ class FeedbackTrainer(ABC, Generic[Sample]):
         self.hyperparameters = hyperparameters
         self.seed = seed
         self.pass_tokens = pass_tokens
+        self._check = check
         self._train = [sample for sample in train if _differ(sample)]
         self._dev = dev
         steps_an_epoch = math.ceil(len(self._train) / hyperparameters.batch_size)
@@ -164,7 +168,7 @@ class FeedbackTrainer(ABC, Generic[Sample]):
         align(self._model)
         self._parameters = dict(self._model.named_parameters())
         self._optimizer = _optimizer(self._parameters.values(), hyperparameters)
-        if self.finished:
+        if self.total == 0:
             self._look()
 
     @abstractmethod
@@ -184,7 +188,7 @@ class FeedbackTrainer(ABC, Generic[Sample]):
 
     @property
     def finished(self) -> bool:
-        return self.done == self.total
+        return self.done == self.total and not self._look_is_due
 
     @property
     def epoch(self) -> int:
@@ -214,11 +218,15 @@ class FeedbackTrainer(ABC, Generic[Sample]):
     def step(self) -> float:
         """Make one optimizer step, look at the dev set where it is time to, and return the step's loss.
 
+        Where the last look was interrupted it is all that is left, and the loss is that of the last step.
+
         Raises:
             TrainingDiverged: the loss, its gradient or a score stopped being finite.
         """
         _require(not self.finished, "the training is finished")
         self._look()
+        if self.finished:
+            return self.loss_curve[-1]
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._accumulate(self._batch())
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.hyperparameters.gradient_clip)
@@ -269,6 +277,7 @@ class FeedbackTrainer(ABC, Generic[Sample]):
             passes[-1].append(place)
             count += one.count
         for number, places in enumerate(passes):
+            self._check()
             yield number, places, [tokenized[place].rows for place in places]
 
     @contextmanager
@@ -285,9 +294,14 @@ class FeedbackTrainer(ABC, Generic[Sample]):
         steps = {-(-self.total * number // looks) for number in range(1, looks + 1)}
         return sorted(steps | {0} if self.validates_the_start else steps)
 
+    @property
+    def _look_is_due(self) -> bool:
+        """Whether this step is one to look after, and that has not been done."""
+        return self.done in self._looks and not (self.validations and self.validations[-1][0] == self.done)
+
     def _look(self) -> None:
-        """Validate, where this step is one to look after and that has not been done; keep the weights if the best."""
-        if self.done not in self._looks or (self.validations and self.validations[-1][0] == self.done):
+        """Validate, where that is due; keep the weights if the best."""
+        if not self._look_is_due:
             return
         self.validations.append((self.done, self._mean_utility()))
         if self.best_step == self.done:
@@ -394,9 +408,9 @@ class FeedbackTrainer(ABC, Generic[Sample]):
 
     def _check_course(self, done: int, curve: Sequence[float], validations: Sequence[tuple[int, float]]) -> None:
         looks = [step for step in self._looks if step <= done]
-        # A training that has just begun may not have looked at its start yet.
+        # The look after the step that was just made may not have been made, or was interrupted.
         looked = [step for step, _ in validations]
-        fitting = looked == looks or (done == 0 and not looked)
+        fitting = looked == looks or looked == [step for step in looks if step < done]
         finite = all(map(math.isfinite, (*curve, *(value for _, value in validations))))
         if not 0 <= done <= self.total or len(curve) != done or not fitting or not finite:
             raise CheckpointRefused("the checkpoint's steps, losses and validations do not fit together")

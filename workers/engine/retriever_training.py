@@ -4,7 +4,7 @@ The score of a document is the dot product of its mean-pooled vector and the que
 retrieval has it; what is trained here is stored and used like any other encoder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +18,9 @@ from workers.engine.encoder import Encoder, mean_pool, most_tokens, wrap_encoder
 from workers.engine.feedback_training import FeedbackHyperparameters, FeedbackTrainer, TokenizedSample
 from workers.engine.model_folders import write_model_folder
 from workers.engine.seeds import stream
+from workers.engine.text_lengths import MOST_TOKENS
 
-MAX_TOKENS = 512
+MAX_TOKENS = MOST_TOKENS
 
 DISTILLATION = "kd"
 """The encoder's distribution over the documents is drawn to that of the base model's feedback."""
@@ -119,6 +120,7 @@ class RetrieverTrainer(FeedbackTrainer[RetrieverSample]):
         hyperparameters: RetrieverHyperparameters,
         seed: int,
         pass_tokens: int = MAX_PASS_TOKENS,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"a retriever is trained by {' or '.join(MODES)}")
@@ -128,7 +130,15 @@ class RetrieverTrainer(FeedbackTrainer[RetrieverSample]):
         self._utility_temperature = hyperparameters.utility_temperature
         self._encoder = encoder
         self._max_tokens = min(MAX_TOKENS, most_tokens(encoder.model))
-        super().__init__(encoder.model, train, dev, hyperparameters=hyperparameters, seed=seed, pass_tokens=pass_tokens)
+        super().__init__(
+            encoder.model,
+            train,
+            dev,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            pass_tokens=pass_tokens,
+            check=check,
+        )
 
     def best(self) -> Encoder:
         """The encoder of the best step. Raises ValueError before the first look at the dev set.

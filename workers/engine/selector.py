@@ -28,8 +28,9 @@ from workers.engine.model_folders import (
 )
 from workers.engine.seeds import stream_seed
 from workers.engine.sources import ModelRefused, settle
+from workers.engine.text_lengths import MOST_TOKENS
 
-MAX_TOKENS = 512
+MAX_TOKENS = MOST_TOKENS
 
 
 @dataclass(frozen=True, eq=False)

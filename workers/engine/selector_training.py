@@ -1,6 +1,6 @@
 """Training a selector (RSPG) on the feedback of a pool of retrievers (LaMP reference §3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,6 +64,7 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
         hyperparameters: SelectorHyperparameters,
         seed: int,
         pass_tokens: int = MAX_PASS_TOKENS,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         pools = {len(part) for sample in (*train, *dev) for part in sample}
         if len(pools) > 1:
@@ -71,7 +72,13 @@ class SelectorTrainer(FeedbackTrainer[SelectorSample]):
         self._selector = selector
         self._label_temperature = hyperparameters.label_temperature
         super().__init__(
-            selector.model, train, dev, hyperparameters=hyperparameters, seed=seed, pass_tokens=pass_tokens
+            selector.model,
+            train,
+            dev,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            pass_tokens=pass_tokens,
+            check=check,
         )
 
     def best(self) -> Selector:

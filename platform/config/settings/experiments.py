@@ -15,3 +15,9 @@ MODEL_TRAININGS_AT_ONCE: int = env.int("MODEL_TRAININGS_AT_ONCE", default=5)
 
 if MODEL_TRAININGS_AT_ONCE < 1:
     raise ImproperlyConfigured(f"MODEL_TRAININGS_AT_ONCE must be positive, not {MODEL_TRAININGS_AT_ONCE}.")
+
+# Optimizer steps of one of those, since a worker that all workspaces share makes them.
+MODEL_TRAINING_STEPS: int = env.int("MODEL_TRAINING_STEPS", default=20_000)
+
+if MODEL_TRAINING_STEPS < 1:
+    raise ImproperlyConfigured(f"MODEL_TRAINING_STEPS must be positive, not {MODEL_TRAINING_STEPS}.")

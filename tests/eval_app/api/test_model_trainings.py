@@ -5,6 +5,7 @@ import pytest
 from eval_app.model_trainings import step_training
 from eval_app.models import Experiment, ModelTraining
 from eval_app.selector_runs import DEFAULT_POOL, HYPERPARAMETERS
+from jobs.models import Job
 from retrieval_app.services import ensure_encoder
 from tests.eval_app.stored import a_base_model
 from tests.eval_app.trained import a_job_that_trains, a_training, at_work
@@ -115,6 +116,7 @@ def test_repeating_with_the_same_key_begins_one(api, dataset):
         ({"hyperparameters": {"epochs": 0}}, "/hyperparameters/epochs"),
         ({"hyperparameters": {"epochs": 1.5}}, "/hyperparameters/epochs"),
         ({"hyperparameters": {"epochs": "1"}}, "/hyperparameters/epochs"),
+        ({"hyperparameters": {"epochs": 51}}, "/hyperparameters"),
         ({"hyperparameters": {"a/b": 1}}, "/hyperparameters/a~1b"),
         ({"initial_model": "/etc"}, "/initial_model"),
         ({"seed": -1}, "/seed"),
@@ -155,6 +157,31 @@ def test_a_workspace_has_so_many_under_way(api, dataset, settings):
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:lamppost:problem:too-many-trainings")
     api.post(f"{TRAININGS}/{first['id']}/cancel")
     begun(api, seed=1)
+
+
+def test_a_training_of_more_steps_than_a_worker_is_lent_for_is_refused_with_what_would_make_it_shorter(
+    api, dataset, settings
+):
+    # 3 questions, two a step, three times.
+    long = {**ASK, "hyperparameters": {"epochs": 3, "batch_size": 2}}
+    settings.MODEL_TRAINING_STEPS = 5
+    [error] = api.post(TRAININGS, long).json()["errors"]
+    assert error["field"] == "/hyperparameters"
+    assert "come to 6 steps" in error["message"]
+    assert "Choose a larger batch_size, fewer epochs or users" in error["message"]
+    assert not ModelTraining.objects.exists()
+    assert not Job.objects.exists()
+    settings.MODEL_TRAINING_STEPS = 6
+    assert api.post(TRAININGS, long).status_code == 202
+
+
+def test_an_encoder_judges_so_many_documents_at_most(api, dataset):
+    ensure_encoder(name="facebook/contriever", revision="abc", dimension=2)
+    body = {"kind": "ropg-kd", "dataset": "tweets", "tasks": [TWEETS], "hyperparameters": {"judged_documents": 33}}
+    [error] = api.post(TRAININGS, body).json()["errors"]
+    assert "judged_documents is 33, and a workspace may ask for 32 at most" in error["message"]
+    body["hyperparameters"] = {"judged_documents": 32}
+    assert api.post(TRAININGS, body).status_code == 202
 
 
 def test_a_dense_pool_waits_for_its_encoder(api, dataset):

@@ -6,11 +6,13 @@ from eval_app.models import Experiment, ExperimentRun, Run
 from jobs.models import Job
 from retrieval_app.retrievers import TITLES
 from tests.eval_app.stored import answered_run, small_encoder, small_t5
+from tests.eval_app.trained import a_trained_model
 from training_app.models import Adapter, BaseModel
 from users_app.models import Membership
 
 ADDRESS = "/w/acme/experiments/new/"
 ESTIMATE = "/w/acme/experiments/new/estimate/"
+POOL = ("none", "bm25", "recency")
 
 
 def typed(split, /, **changed):
@@ -240,6 +242,29 @@ class TestTheEstimate:
     def test_only_the_users_that_are_asked_for_are_counted(self, browser, ready):
         plan = estimated(browser, ready, families=["peft"], users="1")["plan"]
         assert (plan.questions, plan.adapters_to_train) == (2, 1)
+
+    def test_a_selector_that_reads_outputs_has_one_of_each_member_of_its_pool(self, browser, ready, workspace):
+        base = small_t5()
+        told = {"base_model": f"{base.name}@{base.revision}", "documents_wanted": 2}
+        for kind in ("rspg-pre", "rspg-post"):
+            a_trained_model(workspace, kind=kind, **told, pool=[{"retriever": name} for name in POOL])
+        context = estimated(browser, ready, families=["rag"], retrievers=["rspg-pre", "rspg-post"])
+        plan, estimate = context["plan"], context["estimate"]
+        assert ([answers.outputs for answers in plan.answers], plan.questions, plan.outputs) == ([1, 3], 6, 3 + 9)
+        assert [part.what for part in estimate.parts] == [
+            "answer 3 questions of LaMP-7 by RAG RSPG-Pre",
+            "answer 3 questions of LaMP-7 by RAG RSPG-Post, each chosen among 3 outputs",
+        ]
+
+    def test_it_takes_as_much_longer(self, browser, ready, workspace, in_process):
+        browser.post(ADDRESS, typed(ready, families=["rag"]))
+        in_process()
+        base = small_t5()
+        told = {"base_model": f"{base.name}@{base.revision}", "documents_wanted": 2}
+        a_trained_model(workspace, kind="rspg-post", **told, pool=[{"retriever": name} for name in POOL])
+        [alone] = estimated(browser, ready, families=["rag"], retrievers=["recency"])["estimate"].parts
+        [chosen] = estimated(browser, ready, families=["rag"], retrievers=["rspg-post"])["estimate"].parts
+        assert chosen.seconds == pytest.approx(3 * alone.seconds)
 
     def test_without_any_measure_or_shape_it_is_unknown(self, browser, ready):
         context = estimated(browser, ready, **self.METHODS)

@@ -70,7 +70,7 @@ class TestSchedule:
     def test_the_rate_rises_and_falls_linearly_and_is_never_0(self):
         one = trainer(settings=replace(BRIEFLY, learning_rate=1.0, batch_size=7, epochs=9, warmup_share=0.3))
         rates = []
-        while not one.finished:
+        while one.done < one.total:
             rates.append(one.learning_rate)
             one.loss_curve.append(0.0)
         # Of 9 steps + 1, 3 to rise, 7 to fall.
@@ -180,6 +180,54 @@ class TestValidation:
         one = trained(trainer())
         with pytest.raises(ValueError, match="finished"):
             one.step()
+
+
+class Stopped(Exception):
+    """What a check raises."""
+
+
+class Interrupter:
+    """Raises at the nth call."""
+
+    def __init__(self, *, at: int | None = None) -> None:
+        self.calls, self.at = 0, at
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            raise Stopped
+
+
+class TestInterruption:
+    """With one question a pass, so that a step of 3 questions is three passes, and a look at 5 five."""
+
+    def begun(self, *, check):
+        return trainer(settings=replace(BRIEFLY, validations=2), pass_tokens=1, check=check)
+
+    def test_it_is_asked_before_each_pass_of_a_step_and_of_a_look(self):
+        check = Interrupter()
+        one = self.begun(check=check)
+        asked = []
+        for _ in range(3):
+            one.step()
+            asked.append(check.calls)
+        assert asked == [3, 6, 7 + 5]
+
+    @pytest.mark.parametrize(
+        ("at", "done", "looks"),
+        [(2, 0, 0), (7 + 3, 3, 0), (12 + 7 + 3, 6, 1)],
+        ids=["in a step", "in a look", "in the last look"],
+    )
+    def test_what_was_interrupted_is_made_again_to_the_byte(self, at, done, looks):
+        whole = trained(self.begun(check=lambda: None))
+        one = self.begun(check=Interrupter(at=at))
+        with pytest.raises(Stopped):
+            trained(one)
+        assert (one.done, len(one.validations), one.finished) == (done, looks, False)
+        resumed = self.begun(check=lambda: None)
+        resumed.resume(one.checkpoint_bytes(identity="one"), identity="one")
+        for going_on in (one, resumed):
+            assert trained(going_on).checkpoint_bytes(identity="one") == whole.checkpoint_bytes(identity="one")
 
 
 class TestDivergence:
