@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from eval_app.experiments import ExperimentRefused, cancel_experiment, refusal, start_experiment
+from eval_app.feedback_hyperparameters import FEEDBACK_HYPERPARAMETERS
 from eval_app.kinds import TRAIN_SELECTOR
 from eval_app.methods import Family, Method
 from eval_app.models import DatasetSplit, Experiment, ModelTraining
@@ -23,14 +24,9 @@ DEFAULT_POOL: Final = (NOTHING, "bm25", "recency", CONTRIEVER)
 
 HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
     {
-        "learning_rate": Bounds(1e-5, 1e-8, 1.0),
-        "epochs": Bounds(10, 1, 1_000),
-        "batch_size": Bounds(16, 1, 256),
-        "temperature": Bounds(1.0, 0.01, 100.0),
-        "gradient_clip": Bounds(1.0, 0.001, 1_000),
-        "weight_decay": Bounds(0.01, 0.0, 1.0),
-        "warmup_share": Bounds(0.05, 0.0, 1.0),
-        "validations": Bounds(10, 1, 1_000),
+        **FEEDBACK_HYPERPARAMETERS,
+        # Divides the utilities, `temperature` the scores. The source has none.
+        "label_temperature": Bounds(1.0, 0.001, 1_000.0),
     }
 )
 
