@@ -14,6 +14,7 @@ from eval_app.methods import Family, Method
 from eval_app.models import DatasetSplit, Experiment, ModelTraining
 from eval_app.selectors import newest_splits
 from eval_app.training_kinds import TrainingFailed, TrainingKind, TrainingRefused
+from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
 from retrieval_app.pools import Member, PoolRefused, pool_names, read_pool
 from retrieval_app.retrievers import CONTRIEVER, FINE_TUNED, NOTHING, POOL_TITLES
@@ -76,7 +77,13 @@ def _fine_tuned(training: ModelTraining, name: str) -> Encoder:
     base_model = f"{training.base_model.name}@{training.base_model.revision}"
     found: set[Encoder] = set()
     for task in training.tasks:
-        trained = trained_model_for(workspace=training.workspace, kind=name, task=task, base_model=base_model)
+        trained = trained_model_for(
+            workspace=training.workspace,
+            kind=name,
+            task=task,
+            task_version=get_task(task).version,
+            base_model=base_model,
+        )
         if trained is None or trained.encoder is None:
             raise TrainingRefused(
                 f"No {name} encoder is trained for {task} and this base model. Train one first, or leave it out.",

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from eval_app.models import ModelTraining
 from eval_app.trained_model_records import ModelFacts
 from jobs.batches import ClaimedJob
+from lamp.catalogue import task_versions
 from training_app.engine_version import ENGINE_VERSION
 from training_app.identity import digest_of
 from workers import provenance
@@ -37,7 +38,7 @@ def training_identity(training: ModelTraining, *, initial_model: str, feedback_d
         {
             "workspace": training.workspace_id,
             "kind": training.kind,
-            "tasks": training.tasks,
+            "tasks": task_versions(training.tasks),
             "base_model": f"{training.base_model.name}@{training.base_model.revision}",
             "documents": training.documents_wanted,
             "pool": training.pool,
@@ -73,6 +74,7 @@ def store_with_notes(
     """Store the folder that `write` fills; beside the model, `notes_file` says what made it and what else is `told`."""
     notes = {
         "tasks": training.tasks,
+        "task_versions": task_versions(training.tasks),
         "base_model": training.base_model.name,
         "base_model_revision": training.base_model.revision,
         "documents": training.documents_wanted,
