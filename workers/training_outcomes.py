@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from eval_app.models import ModelTraining
+from eval_app.standing_feedback import INCOMPLETE, NO_CONSENT
 from eval_app.trained_model_records import ModelFacts
-from jobs.batches import ClaimedJob
+from jobs.batches import ClaimedJob, Permanent
 from lamp.catalogue import task_versions
 from training_app.engine_version import ENGINE_VERSION
 from training_app.identity import digest_of
@@ -30,6 +31,19 @@ def checked(job: ClaimedJob, samples: Iterator[Sample]) -> Iterator[Sample]:
         if count % _SAMPLES_AT_ONCE == 0:
             job.check()
         yield sample
+
+
+def require_samples(
+    samples: Mapping[Any, Sequence[Any]], *, left_out: Mapping[str, Counter[str]], incomplete: str
+) -> None:
+    """Raise `Permanent` where a split has no sample; `incomplete` says what so many ("{}") questions lack."""
+    for split, found in samples.items():
+        if not found:
+            counted = left_out[split]
+            raise Permanent(
+                f"There is nothing to learn from in the {split} split: {counted[NO_CONSENT]} questions are of users "
+                f"whose data may not be learned from, and {incomplete.format(counted[INCOMPLETE])}."
+            )
 
 
 def training_identity(training: ModelTraining, *, initial_model: str, feedback_digest: str) -> str:
