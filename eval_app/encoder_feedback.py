@@ -15,16 +15,13 @@ from eval_app.document_feedback import learnable_questions
 from eval_app.encoder_trainings import settings_of, splits_of
 from eval_app.models import DocumentFeedback, ModelTraining
 from eval_app.selectors import split_questions
+from eval_app.standing_feedback import INCOMPLETE, NO_CONSENT, people_stand, rows_stand, some_of
 from lamp.queries import document_text, query_of
 from users_app.models import Workspace
 from users_app.selectors import documents_of
 from users_app.shared_training import may_learn_from
 
-NO_CONSENT: Final = "no_consent"
-INCOMPLETE: Final = "incomplete"
-
 _QUESTIONS_AT_ONCE: Final = 500
-_ROWS_AT_ONCE: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,8 @@ class EncoderFeedback:
         questions = learnable_questions(workspace=self._workspace, split=of_split, user_limit=limit)
         taken = 0
         ids = list(questions.order_by("position").values_list("pk", flat=True))
-        for first in range(0, len(ids), _QUESTIONS_AT_ONCE):
-            for sample in self._judged(split, ids[first : first + _QUESTIONS_AT_ONCE]):
+        for some in some_of(ids, _QUESTIONS_AT_ONCE):
+            for sample in self._judged(split, some):
                 taken += 1
                 yield sample
         asked = split_questions(split=of_split, user_limit=limit)
@@ -107,14 +104,5 @@ def feedback_stands(*, workspace: Workspace, end_user_ids: Collection[int], feed
 
     An erasure takes away the feedback of an end user, and that of an erased document.
     """
-    allowed, people = may_learn_from(workspace=workspace), sorted(end_user_ids)
-    for first in range(0, len(people), _ROWS_AT_ONCE):
-        some = people[first : first + _ROWS_AT_ONCE]
-        if allowed.filter(pk__in=some).count() < len(some):
-            return False
     standing = DocumentFeedback.objects.filter(question__split__dataset__workspace=workspace)
-    for first in range(0, len(feedback_ids), _ROWS_AT_ONCE):
-        rows = feedback_ids[first : first + _ROWS_AT_ONCE]
-        if standing.filter(pk__in=rows).count() < len(rows):
-            return False
-    return True
+    return people_stand(workspace=workspace, end_user_ids=end_user_ids) and rows_stand(standing, feedback_ids)

@@ -10,6 +10,7 @@ from typing import Final
 from django.db.models import QuerySet
 
 from eval_app.document_feedback import FIRST_DOCUMENTS, FeedbackSettings, request_feedback
+from eval_app.feedback_hyperparameters import FEEDBACK_HYPERPARAMETERS
 from eval_app.kinds import GATHER_DOCUMENT_FEEDBACK, TRAIN_ENCODER
 from eval_app.model_trainings import training_origin
 from eval_app.models import DatasetSplit, ModelTraining
@@ -28,16 +29,9 @@ JUDGED_DOCUMENTS: Final = "judged_documents"
 
 HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
     {
-        "learning_rate": Bounds(1e-5, 1e-8, 1.0),
-        "epochs": Bounds(10, 1, 1_000),
-        "batch_size": Bounds(16, 1, 256),
-        "temperature": Bounds(1.0, 0.001, 1_000.0),
-        # 0: the same as `temperature`. Of distillation alone.
-        "utility_temperature": Bounds(0.0, 0.0, 1_000.0),
-        "gradient_clip": Bounds(1.0, 0.001, 1_000),
-        "weight_decay": Bounds(0.01, 0.0, 1.0),
-        "warmup_share": Bounds(0.05, 0.0, 1.0),
-        "validations": Bounds(10, 1, 1_000),
+        **FEEDBACK_HYPERPARAMETERS,
+        # Divides the utilities, `temperature` the scores; 0: that one divides both. Of distillation alone.
+        "label_temperature": Bounds(0.0, 0.0, 1_000.0),
         # Among one document there is no better and worse.
         JUDGED_DOCUMENTS: Bounds(FIRST_DOCUMENTS, 2, 200),
     }

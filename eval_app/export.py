@@ -8,6 +8,7 @@ import io
 import json
 import re
 
+from eval_app.choosing import Choosing
 from eval_app.layout import (
     METRIC_TITLE,
     N_TITLE,
@@ -31,7 +32,7 @@ from eval_app.layout import (
 from eval_app.methods import NONE
 from eval_app.published import COLUMNS, TABLE_1
 from eval_app.supplements import Supplement, supplements_of
-from eval_app.table import Cell, Choosing, Control, Row, Share, Table, table_as_json
+from eval_app.table import Cell, Control, Row, Share, Table, table_as_json
 
 CSV_COLUMNS = (
     "task",

@@ -342,8 +342,7 @@ def require_consent(training: ModelTraining) -> None:
 def _asked_tasks(*, workspace: Workspace, dataset: Dataset, tasks: Sequence[str] | None) -> list[str]:
     try:
         train = asked_splits(workspace=workspace, dataset=dataset, split=DatasetSplit.Split.TRAIN, tasks=tasks)
-        wanted = tasks if tasks is not None else None
-        dev = asked_splits(workspace=workspace, dataset=dataset, split=DatasetSplit.Split.DEV, tasks=wanted)
+        dev = asked_splits(workspace=workspace, dataset=dataset, split=DatasetSplit.Split.DEV, tasks=tasks)
     except (ExperimentRefused, UnknownTask) as refused:
         raise TrainingRefused(str(refused), about=getattr(refused, "about", "tasks")) from None
     both = [task for task in train if task in dev]

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from eval_app.methods import Method, retriever_title
 from eval_app.models import DatasetSplit, Run
+from lamp.catalogue import get_task
 from retrieval_app.models import Encoder, TrainedModel
 from retrieval_app.pools import PoolRefused, encoders_of_pool, read_pool
 from retrieval_app.retrievers import CONTRIEVER, FINE_TUNED, RECENCY, SELECTING
@@ -46,6 +47,7 @@ def retrieving_means(
         workspace=split.dataset.workspace,
         kind=method.retriever,
         task=split.task,
+        task_version=get_task(split.task).version,
         base_model=f"{base_model.name}@{base_model.revision}",
     )
     if found is None:
@@ -88,7 +90,11 @@ def trained_model_of(run: Run) -> TrainedModel | None:
 
 
 def _not_trained(retriever: str, task: str) -> str:
-    what, how = ("selector", " (`manage.py train_selector`)") if retriever in SELECTING else ("encoder", "")
+    what, how = (
+        ("selector", " (`manage.py train_selector`)")
+        if retriever in SELECTING
+        else ("encoder", " (`manage.py train_encoder`)")
+    )
     return (
         f"No {retriever_title(retriever)} {what} of {task} is ready for this base model: train one{how}, "
         "or leave the method out."

@@ -14,6 +14,7 @@ from eval_app.methods import Family, Method
 from eval_app.models import DatasetSplit, Run
 from eval_app.retrieving_means import trained_model_of
 from eval_app.runs import RunInputs, run_inputs
+from lamp.catalogue import get_task
 from retrieval_app.models import TrainedModel
 from retrieval_app.retrievers import FINE_TUNED
 from retrieval_app.trained_models import trained_model_for
@@ -128,9 +129,16 @@ def _notes(run: Run, *, shows_paths: bool) -> Iterator[str]:
 
 def _notes_of_trained(run: Run, trained: TrainedModel) -> Iterator[str]:
     """Which selector or fine-tuned encoder has to stand where the command is run, which takes the newest one."""
-    used = _told(trained)
+    used, version = _told(trained), get_task(run.split.task).version
+    if trained.task_versions.get(run.split.task, version) != version:
+        yield f"It needs {used}, which knows the prompts of another version of {run.split.task} than is in force."
+        return
     newest = trained_model_for(
-        workspace=run.workspace, kind=trained.kind, task=run.split.task, base_model=trained.base_model
+        workspace=run.workspace,
+        kind=trained.kind,
+        task=run.split.task,
+        task_version=version,
+        base_model=trained.base_model,
     )
     if newest is None:
         gone = (

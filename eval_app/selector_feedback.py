@@ -9,24 +9,17 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
 
 from eval_app.models import DatasetSplit, ExperimentRun, ModelTraining, Prediction, Question, Run
 from eval_app.selector_runs import method_of_member
 from eval_app.selectors import USERS_A_QUERY, first_end_users
+from eval_app.standing_feedback import INCOMPLETE, NO_CONSENT, people_stand, rows_stand, some_of
 from eval_app.training_kinds import TrainingFailed
 from lamp.catalogue import get_task
 from lamp.utility import utility
 from retrieval_app.pools import Member, read_pool
 from users_app.models import Workspace
 from users_app.shared_training import may_learn_from
-
-NO_CONSENT: Final = "no_consent"
-INCOMPLETE: Final = "incomplete"
-
-_ROWS_AT_ONCE: Final = 5_000
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class SelectorFeedback:
         for task in self._training.tasks:
             runs = self._runs(task, split)
             users = first_end_users(split=runs[0].split, limit=self._training.user_limit)
-            for some in _some_of(users, USERS_A_QUERY):
+            for some in some_of(users, USERS_A_QUERY):
                 yield from self._of_users(task, split, runs, some)
 
     def _of_users(self, task: str, split: str, runs: Sequence[Run], users: Sequence[int]) -> Iterator[FeedbackSample]:
@@ -159,17 +152,8 @@ def feedback_stands(*, workspace: Workspace, end_user_ids: Collection[int], pred
 
     An erasure takes away the answers of an end user, and empties prompts that quoted an erased document.
     """
-    allowed = may_learn_from(workspace=workspace)
-    for people in _some_of(sorted(end_user_ids), _ROWS_AT_ONCE):
-        if allowed.filter(pk__in=people).count() < len(people):
-            return False
     answers = Prediction.objects.filter(run__workspace=workspace).exclude(prompt="")
-    return all(answers.filter(pk__in=some).count() == len(some) for some in _some_of(prediction_ids, _ROWS_AT_ONCE))
-
-
-def _some_of(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for first in range(0, len(values), size):
-        yield values[first : first + size]
+    return people_stand(workspace=workspace, end_user_ids=end_user_ids) and rows_stand(answers, prediction_ids)
 
 
 def _require_same_encoder(member: Member, run: Run) -> None:

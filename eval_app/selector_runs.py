@@ -8,11 +8,13 @@ from types import MappingProxyType
 from typing import Final
 
 from eval_app.experiments import ExperimentRefused, cancel_experiment, refusal, start_experiment
+from eval_app.feedback_hyperparameters import FEEDBACK_HYPERPARAMETERS
 from eval_app.kinds import TRAIN_SELECTOR
 from eval_app.methods import Family, Method
 from eval_app.models import DatasetSplit, Experiment, ModelTraining
 from eval_app.selectors import newest_splits
 from eval_app.training_kinds import TrainingFailed, TrainingKind, TrainingRefused
+from lamp.catalogue import get_task
 from retrieval_app.models import Encoder
 from retrieval_app.pools import Member, PoolRefused, pool_names, read_pool
 from retrieval_app.retrievers import CONTRIEVER, FINE_TUNED, NOTHING, POOL_TITLES
@@ -23,14 +25,9 @@ DEFAULT_POOL: Final = (NOTHING, "bm25", "recency", CONTRIEVER)
 
 HYPERPARAMETERS: Final[Mapping[str, Bounds]] = MappingProxyType(
     {
-        "learning_rate": Bounds(1e-5, 1e-8, 1.0),
-        "epochs": Bounds(10, 1, 1_000),
-        "batch_size": Bounds(16, 1, 256),
-        "temperature": Bounds(1.0, 0.01, 100.0),
-        "gradient_clip": Bounds(1.0, 0.001, 1_000),
-        "weight_decay": Bounds(0.01, 0.0, 1.0),
-        "warmup_share": Bounds(0.05, 0.0, 1.0),
-        "validations": Bounds(10, 1, 1_000),
+        **FEEDBACK_HYPERPARAMETERS,
+        # Divides the utilities, `temperature` the scores. The source has none.
+        "label_temperature": Bounds(1.0, 0.001, 1_000.0),
     }
 )
 
@@ -80,7 +77,13 @@ def _fine_tuned(training: ModelTraining, name: str) -> Encoder:
     base_model = f"{training.base_model.name}@{training.base_model.revision}"
     found: set[Encoder] = set()
     for task in training.tasks:
-        trained = trained_model_for(workspace=training.workspace, kind=name, task=task, base_model=base_model)
+        trained = trained_model_for(
+            workspace=training.workspace,
+            kind=name,
+            task=task,
+            task_version=get_task(task).version,
+            base_model=base_model,
+        )
         if trained is None or trained.encoder is None:
             raise TrainingRefused(
                 f"No {name} encoder is trained for {task} and this base model. Train one first, or leave it out.",

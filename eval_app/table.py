@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from eval_app.bootstrap import Interval
+from eval_app.choosing import Choosing, choosing_as_json, choosing_of
 from eval_app.comparison import Comparison, compare
 from eval_app.improvement import SAME, DifferentQuestions, relative_gain
 from eval_app.methods import NONE, SWAPPED, Family, Method
 from eval_app.published import COLUMNS, SOURCE, TABLE_1
 from eval_app.relative import PERSONALIZED, AverageGain, ValueRow, average_relative_improvement
 from eval_app.scoring import RunScores
-from eval_app.selection_bounds import Bounds, MetricBounds
+from eval_app.selection_bounds import Bounds
 from eval_app.significance import DRAWS, holm
 from lamp.tasks import Metric, Task
 
@@ -101,7 +102,6 @@ NOT_ASKED_FOR = NotRun("not run")
 OTHER_QUESTIONS = "answered other questions than its own column"
 
 
-NO_BEST_OF_A_QUESTION = "no single answer has a macro F1"
 NO_GAIN = "the oracle is no better than no personalization, so nothing is to be gained"
 NO_BASELINE = "no personalization was not run on these questions"
 
@@ -130,20 +130,6 @@ class Control:
     p_value: float | None = None
     p_holm: float | None = None
     share: Share | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Choosing:
-    """What a method that chooses among retrievers got in a metric of what choosing can gain.
-
-    `chosen` is how often it took each member of its pool, in the pool's order; `bounds` is None where there are none
-    (`reason` says why). `p_holm` is the test against the best single member, corrected over all of the table.
-    """
-
-    chosen: Mapping[str, int]
-    bounds: MetricBounds | None
-    p_holm: float | None = None
     reason: str | None = None
 
 
@@ -358,14 +344,6 @@ def _share(outcome: Measured, metric: Metric, none: Measured | None) -> Share | 
     return Share(reached / possible) if possible > SAME else Share(None, NO_GAIN)
 
 
-def _choosing(bounds: Bounds | None, metric: Metric) -> Choosing | None:
-    if bounds is None:
-        return None
-    found = bounds.metrics.get(metric.name)
-    reason = bounds.reason if bounds.reason is not None or found is not None else NO_BEST_OF_A_QUESTION
-    return Choosing(chosen=bounds.chosen, bounds=found, reason=reason)
-
-
 def _cell(
     outcome: Outcome,
     metric: Metric,
@@ -387,7 +365,7 @@ def _cell(
         share=_share(outcome, metric, none),
         erased=outcome.erased or None,
         question_set=outcome.question_set,
-        choosing=_choosing(outcome.bounds, metric),
+        choosing=choosing_of(outcome.bounds, metric),
     )
     if lead is not None and outcome.question_set != lead.question_set:
         if outcome.n != lead.n:
@@ -464,7 +442,7 @@ def _row_as_json(row: Row) -> dict[str, Any]:
 
 def _cell_as_json(cell: Cell) -> dict[str, Any]:
     control = {} if cell.control is None else {"control": _control_as_json(cell.control)}
-    choosing = {} if cell.choosing is None else {"choosing": _choosing_as_json(cell.choosing)}
+    choosing = {} if cell.choosing is None else {"choosing": choosing_as_json(cell.choosing)}
     if cell.value is None:
         return {"value": None, "n": 0, "reason": cell.reason, **control}
     known = _known(replace(cell, share=None, control=None, choosing=None, question_set=None))
@@ -474,21 +452,6 @@ def _cell_as_json(cell: Cell) -> dict[str, Any]:
         # Defined only where the baseline is not zero; the reader is told that it is not.
         known.setdefault("relative_gain", None)
     return {**known, **_share_as_json(cell.share), **control, **choosing}
-
-
-def _choosing_as_json(choosing: Choosing) -> dict[str, Any]:
-    told = {"chosen": dict(choosing.chosen)}
-    if choosing.bounds is None:
-        return {**told, "reason": choosing.reason}
-    found = choosing.bounds
-    return {
-        **told,
-        "best_single": {"retriever": found.best, "value": found.best_value},
-        "oracle": found.oracle,
-        "share_of_gap": found.share,
-        "p_value": found.p_value,
-        "p_holm": choosing.p_holm,
-    }
 
 
 def _control_as_json(control: Control) -> dict[str, Any]:

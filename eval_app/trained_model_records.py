@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from eval_app.models import ModelTraining
+from lamp.catalogue import task_versions
 from retrieval_app.models import Encoder, Participant, TrainedModel
 from retrieval_app.services import ensure_encoder
 from users_app.models import EndUser
@@ -93,6 +94,7 @@ def record_trained_model(*, training: ModelTraining, facts: ModelFacts, particip
         defaults={
             "kind": held.kind,
             "tasks": held.tasks,
+            "task_versions": task_versions(held.tasks),
             "base_model": f"{held.base_model.name}@{held.base_model.revision}",
             "documents_wanted": held.documents_wanted,
             "pool": [dict(member) for member in facts.pool],

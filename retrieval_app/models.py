@@ -77,6 +77,8 @@ class TrainedModel(models.Model):
     kind = models.CharField(max_length=20, choices=Kind)
     # The tasks whose feedback it learned from, and for which it is used.
     tasks = ArrayField(models.CharField(max_length=100))
+    # Of each task the version (`lamp.tasks.Task.version`) whose prompts it has learned; none where that is not known.
+    task_versions = models.JSONField(default=dict, blank=True)
     # "NAME@REVISION" of the base model whose feedback it was. Text: base models stand in an app above this one.
     base_model = models.CharField(max_length=500)
     documents_wanted = models.PositiveIntegerField()

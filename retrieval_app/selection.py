@@ -1,21 +1,27 @@
 """The scoring contract of selectors (RSPG, LaMP reference §3): which of a pool's retrievers an input is given.
 
 A selector reads each candidate as a text, scores it by itself, and the highest score is chosen. This module says what
-it reads, how the choice is made, and what it learns from; the model itself runs in a worker.
+it reads and how the choice is made; the model itself runs in a worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
 from lamp.selector_texts import SelectorText
+from retrieval_app.retrievers import RSPG_POST, RSPG_PRE
 
-__all__ = ["POST", "PRE", "SelectorText", "choose", "label_distribution", "selector_text"]
+__all__ = ["POST", "PRE", "READS", "SelectorText", "choose", "selector_text"]
 
 PRE = "pre"
 """Reads the prompt alone, so it chooses before anything is generated."""
 POST = "post"
 """Reads the output too, so every candidate is generated first."""
+
+READS: Final[Mapping[str, str]] = MappingProxyType({RSPG_PRE: PRE, RSPG_POST: POST})
+"""What the selector of each retriever that chooses reads."""
 
 
 def selector_text(*, reads: str, prompt: str, output: str | None) -> SelectorText:
@@ -47,16 +53,3 @@ def choose(scores: Sequence[float]) -> int:
     if np.isnan(values).any():
         raise ValueError("a candidate's score is not a number")
     return int(values.argmax())
-
-
-def label_distribution(utilities: Sequence[float]) -> list[float]:
-    """What a selector is taught of one question: the softmax of its candidates' utilities (`lamp.utility`).
-
-    >>> label_distribution([0.5, 0.5])
-    [0.5, 0.5]
-    """
-    values = np.asarray(utilities, dtype=np.float64)
-    if values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("every candidate needs a utility that is a number")
-    weights = np.exp(values - values.max())
-    return [float(share) for share in weights / weights.sum()]

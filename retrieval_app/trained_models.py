@@ -31,11 +31,18 @@ def lacks_an_encoder() -> Exists:
     return Exists(withdrawn_encoders().annotate(as_member=as_member).filter(as_member__contained_by=OuterRef("pool")))
 
 
-def trained_model_for(*, workspace: Workspace, kind: str, task: str, base_model: str) -> TrainedModel | None:
+def trained_model_for(
+    *, workspace: Workspace, kind: str, task: str, task_version: str, base_model: str
+) -> TrainedModel | None:
     """The newest of `kind` for `task` and this base model ("NAME@REVISION"): the workspace's own before those that came
     with Lamppost; None where there is none.
+
+    One that is known to have learned from another version of the task is passed over: it knows other prompts.
     """
-    fitting = trained_models(workspace=workspace).filter(kind=kind, tasks__contains=[task], base_model=base_model)
+    same_prompts = Q(task_versions__contains={task: task_version}) | ~Q(task_versions__has_key=task)
+    fitting = trained_models(workspace=workspace).filter(
+        same_prompts, kind=kind, tasks__contains=[task], base_model=base_model
+    )
     return fitting.filter(workspace=workspace).first() or fitting.filter(workspace__isnull=True).first()
 
 

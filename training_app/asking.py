@@ -230,6 +230,7 @@ def _trained_model(workspace: Workspace, asked: Question, read: _Read) -> Traine
             workspace=workspace,
             kind=asked.retriever,
             task=asked.task.key,
+            task_version=asked.task.version,
             base_model=f"{base_model.name}@{base_model.revision}",
         )
         if found is None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from eval_app.encoder_feedback import EncoderFeedback, JudgedQuestion, feedback_stands
 from eval_app.encoder_trainings import JUDGED_DOCUMENTS, SPLITS
 from eval_app.models import DatasetSplit, ModelTraining
-from jobs.batches import Batch, ClaimedJob, Permanent
+from jobs.batches import Batch, ClaimedJob
 from retrieval_app.models import Encoder as EncoderRecord
 from retrieval_app.models import TrainedModel
 from retrieval_app.ranking import order_by_score
@@ -32,6 +32,7 @@ from workers.training_outcomes import (
     course_metrics,
     facts_of,
     mean,
+    require_samples,
     store_with_notes,
     training_identity,
 )
@@ -61,7 +62,7 @@ def _train(course: Course) -> None:
         for split in SPLITS
     }
     del shared
-    _require_samples(feedback, samples)
+    require_samples(samples, left_out=feedback.left_out, incomplete="of {} fewer than two documents were judged")
 
     initial = _initial_encoder(training)
     initial_model = f"{initial.name}@{initial.revision}"
@@ -121,17 +122,6 @@ def _train(course: Course) -> None:
         encoder=EncoderRecord(name=f"{TRAINED}{identity}", revision=stored.digest, dimension=encoder.dimension),
     )
     record(course, facts=facts, end_user_ids=feedback.end_user_ids, stands=stands)
-
-
-def _require_samples(feedback: EncoderFeedback, samples: dict[DatasetSplit.Split, list[RetrieverSample]]) -> None:
-    for split, found in samples.items():
-        if not found:
-            left_out = feedback.left_out[split]
-            raise Permanent(
-                f"There is nothing to learn from in the {split} split: {left_out['no_consent']} questions are of users "
-                f"whose data may not be learned from, and of {left_out['incomplete']} fewer than two documents were "
-                "judged."
-            )
 
 
 def _initial_encoder(training: ModelTraining) -> Encoder:

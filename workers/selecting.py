@@ -1,18 +1,14 @@
 """Choosing one of a generation's candidates by its selector: RSPG (LaMP reference §3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from jobs.batches import Permanent
 from retrieval_app.models import TrainedModel
-from retrieval_app.retrievers import RSPG_POST, RSPG_PRE
-from retrieval_app.selection import POST, PRE, choose, selector_text
+from retrieval_app.selection import READS, choose, selector_text
 from workers import loaded
 from workers.candidates import Candidate
 from workers.engine.selector import score
-
-_READS: Final[Mapping[str, str]] = {RSPG_PRE: PRE, RSPG_POST: POST}
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ def select(
 
     Raises `Permanent` where the selector cannot be used, or gives what is no score.
     """
-    reads = _READS[record.kind]
+    reads = READS[record.kind]
     texts = [
         selector_text(reads=reads, prompt=candidate.prompt, output=output)
         for candidate, output in zip(candidates, outputs, strict=True)

@@ -1,17 +1,16 @@
 """The job that trains a selector (RSPG) on the feedback of its pool, and records it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.conf import settings
 
 from eval_app.models import DatasetSplit
 from eval_app.selector_feedback import FeedbackSample, SelectorFeedback, feedback_stands
-from jobs.batches import Batch, ClaimedJob, Permanent
-from retrieval_app.models import TrainedModel
+from jobs.batches import Batch, ClaimedJob
 from retrieval_app.pools import pool_names
-from retrieval_app.selection import POST, PRE, choose, selector_text
+from retrieval_app.selection import READS, choose, selector_text
 from workers.engine.selector import Selector, initial_selector, score, write_selector
 from workers.engine.selector_training import SelectorHyperparameters, SelectorSample, SelectorTrainer
 from workers.engine.sources import settle
@@ -25,6 +24,7 @@ from workers.training_outcomes import (
     course_metrics,
     facts_of,
     mean,
+    require_samples,
     store_with_notes,
     training_identity,
 )
@@ -33,7 +33,6 @@ SELECTOR_FILE: Final = "selector.json"
 
 _TRAIN: Final = DatasetSplit.Split.TRAIN
 _DEV: Final = DatasetSplit.Split.DEV
-_READS: Final = {TrainedModel.Kind.RSPG_PRE: PRE, TrainedModel.Kind.RSPG_POST: POST}
 _SCORED_AT_ONCE: Final = 64
 
 # Its task beside.
@@ -49,14 +48,14 @@ def handle(batch: Batch) -> None:
 
 def _train(course: Course) -> None:
     job, training = course.job, course.training
-    reads = _READS[TrainedModel.Kind(training.kind)]
+    reads = READS[training.kind]
     feedback = SelectorFeedback(training)
     job.progress(message="reading the feedback")
     samples = {
         split: [_for_engine(sample, reads=reads) for sample in checked(job, feedback.samples(split))]
         for split in (_TRAIN, _DEV)
     }
-    _require_samples(feedback, samples)
+    require_samples(samples, left_out=feedback.left_out, incomplete="{} lack an answer or its prompt")
 
     source = encoder_source(training.initial_model)
     settled = settle(source.location, revision=source.revision)
@@ -113,16 +112,6 @@ def _train(course: Course) -> None:
         pool=training.pool,
     )
     record(course, facts=facts, end_user_ids=feedback.end_user_ids, stands=stands)
-
-
-def _require_samples(feedback: SelectorFeedback, samples: Mapping[DatasetSplit.Split, Sequence[_Sample]]) -> None:
-    for split, found in samples.items():
-        if not found:
-            left_out = feedback.left_out[split]
-            raise Permanent(
-                f"There is nothing to learn from in the {split} split: {left_out['no_consent']} questions are of users "
-                f"whose data may not be learned from, and {left_out['incomplete']} lack an answer or its prompt."
-            )
 
 
 def _for_engine(sample: FeedbackSample, *, reads: str) -> _Sample:

@@ -66,6 +66,7 @@ def _fields(folder: Path, *, kind: str, base_model: BaseModel) -> dict[str, Any]
     return {
         "kind": kind,
         "tasks": list(notes["tasks"]),
+        "task_versions": dict(notes.get("task_versions", {})),
         "base_model": f"{base_model.name}@{base_model.revision}",
         "documents_wanted": notes["documents"],
         "pool": [member.as_stored() for member in pool],

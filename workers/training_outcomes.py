@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from eval_app.models import ModelTraining
+from eval_app.standing_feedback import INCOMPLETE, NO_CONSENT
 from eval_app.trained_model_records import ModelFacts
-from jobs.batches import ClaimedJob
+from jobs.batches import ClaimedJob, Permanent
+from lamp.catalogue import task_versions
 from training_app.engine_version import ENGINE_VERSION
 from training_app.identity import digest_of
 from workers import provenance
@@ -31,13 +33,26 @@ def checked(job: ClaimedJob, samples: Iterator[Sample]) -> Iterator[Sample]:
         yield sample
 
 
+def require_samples(
+    samples: Mapping[Any, Sequence[Any]], *, left_out: Mapping[str, Counter[str]], incomplete: str
+) -> None:
+    """Raise `Permanent` where a split has no sample; `incomplete` says what so many ("{}") questions lack."""
+    for split, found in samples.items():
+        if not found:
+            counted = left_out[split]
+            raise Permanent(
+                f"There is nothing to learn from in the {split} split: {counted[NO_CONSENT]} questions are of users "
+                f"whose data may not be learned from, and {incomplete.format(counted[INCOMPLETE])}."
+            )
+
+
 def training_identity(training: ModelTraining, *, initial_model: str, feedback_digest: str) -> str:
     """The digest of everything that decides what comes of a training."""
     return digest_of(
         {
             "workspace": training.workspace_id,
             "kind": training.kind,
-            "tasks": training.tasks,
+            "tasks": task_versions(training.tasks),
             "base_model": f"{training.base_model.name}@{training.base_model.revision}",
             "documents": training.documents_wanted,
             "pool": training.pool,
@@ -73,6 +88,7 @@ def store_with_notes(
     """Store the folder that `write` fills; beside the model, `notes_file` says what made it and what else is `told`."""
     notes = {
         "tasks": training.tasks,
+        "task_versions": task_versions(training.tasks),
         "base_model": training.base_model.name,
         "base_model_revision": training.base_model.revision,
         "documents": training.documents_wanted,

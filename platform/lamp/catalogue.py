@@ -5,7 +5,7 @@ Sources: Tables 3 and 4 and appendix B of the paper; LaMP reference §2, §4, §
 Whoever adds a task adds an entry and a golden file, and touches nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from lamp.tasks import (
@@ -286,3 +286,8 @@ def get_task(key: str) -> Task:
     if task is None:
         raise UnknownTask(f"there is no task {key[:40]!r}; the tasks are {', '.join(CATALOGUE)}")
     return task
+
+
+def task_versions(keys: Iterable[str]) -> dict[str, str]:
+    """The version of each of these tasks, by key; raises `UnknownTask`."""
+    return {key: get_task(key).version for key in keys}

@@ -12,28 +12,13 @@ from lamp.catalogue import get_task
 from retrieval_app.models import TrainedModel
 from tests.eval_app.runs import answers
 from tests.eval_app.stored import answered_run
-
-POOL = [{"retriever": "none"}, {"retriever": "bm25"}]
+from tests.retrieval_app.trained import POOL, a_trained_model
 
 
 def a_selector(pool: Sequence[Mapping[str, str]] = POOL, *, kind: str = "rspg-pre", **fields: Any) -> TrainedModel:
     """One that came with Lamppost and chooses among `pool`; nobody loads it."""
-    values: dict[str, Any] = {
-        "kind": kind,
-        "tasks": ["LaMP-3", "LaMP-7"],
-        "base_model": "some/t5@1",
-        "documents_wanted": 2,
-        "pool": list(pool),
-        "initial_model": "small",
-        "seed": 0,
-        "feedback_digest": "0" * 64,
-        "identity": f"selector {TrainedModel.objects.count()}",
-        "content_digest": "0" * 64,
-        "size_bytes": 1,
-        "steps": 1,
-        "training_seconds": 1.0,
-    }
-    return TrainedModel.objects.create(**{**values, **fields})
+    told = {"workspace": None, "tasks": ["LaMP-3", "LaMP-7"], **fields}
+    return a_trained_model(kind=kind, pool=list(pool), **told)
 
 
 def a_choosing_run(

@@ -59,7 +59,11 @@ def test_a_fine_tuned_encoder_comes_with_its_method(dev, workspace):
             "No RSPG-Pre selector of LaMP-7 is ready for this base model: train one "
             "(`manage.py train_selector`), or leave the method out.",
         ),
-        ("peft-rag:ropg-kd:8", "No ROPG-KD encoder of LaMP-7 is ready for this base model"),
+        (
+            "peft-rag:ropg-kd:8",
+            "No ROPG-KD encoder of LaMP-7 is ready for this base model: train one "
+            "(`manage.py train_encoder`), or leave the method out.",
+        ),
     ],
 )
 def test_what_has_not_been_trained_is_missing_with_what_to_do(dev, workspace, method, said):

@@ -10,11 +10,12 @@ from jobs.models import Job
 from jobs.services import JobSpec, enqueue
 from retrieval_app.models import Participant, TrainedModel
 from tests.eval_app.stored import PARAMETERS, a_base_model
+from tests.retrieval_app import trained
 from users_app.models import EndUser, Workspace
 
-POOL = [{"retriever": "none"}, {"retriever": "bm25"}]
+POOL = trained.POOL
 HYPERPARAMETERS: dict[str, Any] = {"epochs": 2, "learning_rate": 1e-5}
-BASE_MODEL = "some/t5@1"
+BASE_MODEL = trained.BASE_MODEL
 METRICS: dict[str, Any] = {
     "dev": {
         "LaMP-7": {"questions": 40, "selector": 0.55, "oracle": 0.7, "members": {"bm25": 0.5, "none": 0.4}},
@@ -29,17 +30,10 @@ METRICS: dict[str, Any] = {
 def a_trained_model(workspace: Workspace | None, *participants: EndUser, **fields: Any) -> TrainedModel:
     """A selector that stands ready, for tweets unless told."""
     told = {
-        "kind": "rspg-pre",
-        "tasks": ["LaMP-7"],
-        "base_model": BASE_MODEL,
         "documents_wanted": 4,
-        "pool": POOL,
         "initial_model": "/srv/models/small@abc",
         "hyperparameters": HYPERPARAMETERS,
-        "seed": 0,
         "feedback_digest": "f" * 64,
-        "identity": f"{TrainedModel.objects.count():064}",
-        "object_prefix": "" if workspace is None else "trained/1/",
         "content_digest": "c" * 64,
         "size_bytes": 1_500_000,
         "metrics": METRICS,
@@ -51,7 +45,7 @@ def a_trained_model(workspace: Workspace | None, *participants: EndUser, **field
         "participant_count": len(participants),
         **fields,
     }
-    made = TrainedModel.objects.create(workspace=workspace, **told)
+    made = trained.a_trained_model(workspace=workspace, **told)
     Participant.objects.bulk_create(Participant(trained_model=made, end_user=one) for one in participants)
     return made
 

@@ -1,4 +1,4 @@
-"""What a selector reads, how it chooses, and what it is taught."""
+"""What a selector reads and how it chooses."""
 
 import math
 from functools import cache
@@ -8,7 +8,7 @@ import pytest
 from lamp.catalogue import CATALOGUE, LAMP_1, LAMP_4, LAMP_7
 from lamp.queries import input_of
 from retrieval_app.prompts import build_prompt
-from retrieval_app.selection import POST, PRE, SelectorText, choose, label_distribution, selector_text
+from retrieval_app.selection import POST, PRE, SelectorText, choose, selector_text
 from tests.lamp.golden_files import KEYS, golden
 from workers.small_models import SMALL_T5
 
@@ -108,26 +108,3 @@ def test_the_highest_score_is_chosen_and_of_equal_ones_the_first(scores, chosen)
 def test_without_a_number_for_each_nothing_is_chosen(scores):
     with pytest.raises(ValueError):
         choose(scores)
-
-
-def test_the_labels_are_the_softmax_of_the_utilities_by_hand():
-    e = math.e
-    assert label_distribution([1, 0, 0, 0]) == pytest.approx([e / (e + 3), *[1 / (e + 3)] * 3])
-    # ratings: (worst - error) / worst of 5, 4 and 1 where 5 is right are 1, 3/4 and 0
-    total = e + math.exp(0.75) + 1
-    assert label_distribution([1, 0.75, 0]) == pytest.approx([e / total, math.exp(0.75) / total, 1 / total])
-    # ROUGE of 0.8, 0.8 and 0.5
-    total = 2 * math.exp(0.8) + math.exp(0.5)
-    assert label_distribution([0.8, 0.8, 0.5]) == pytest.approx(
-        [math.exp(0.8) / total, math.exp(0.8) / total, math.exp(0.5) / total]
-    )
-
-
-def test_where_all_are_worth_the_same_the_labels_are_even():
-    assert label_distribution([0.0] * 4) == [0.25] * 4
-
-
-@pytest.mark.parametrize("utilities", [[], [math.nan, 1], [math.inf]])
-def test_labels_need_a_number_for_each_candidate(utilities):
-    with pytest.raises(ValueError):
-        label_distribution(utilities)

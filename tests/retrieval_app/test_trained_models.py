@@ -12,8 +12,10 @@ from users_app.models import ProfileEntry
 from users_app.shared_training import set_agreement
 
 
-def found(workspace, *, kind="rspg-pre", task="LaMP-7", base_model=BASE_MODEL):
-    return trained_model_for(workspace=workspace, kind=kind, task=task, base_model=base_model)
+def found(workspace, *, kind="rspg-pre", task="LaMP-7", task_version="v2", base_model=BASE_MODEL):
+    return trained_model_for(
+        workspace=workspace, kind=kind, task=task, task_version=task_version, base_model=base_model
+    )
 
 
 def fine_tuned(workspace, *, revision):
@@ -81,6 +83,15 @@ class TestWhichIsUsed:
     def test_none_of_another_kind_task_or_base_model(self, workspace, wanted):
         a_trained_model(workspace)
         assert found(workspace, **wanted) is None
+
+    def test_none_that_learned_from_another_version_of_the_task(self, workspace):
+        of_before = a_trained_model(workspace, task_versions={"LaMP-7": "v1", "LaMP-4": "v2"})
+        assert found(workspace) is None
+        assert found(workspace, task_version="v1") == of_before
+
+    def test_one_of_which_the_task_s_version_is_not_known(self, workspace):
+        unknown = a_trained_model(workspace, task_versions={"LaMP-4": "v1"})
+        assert found(workspace) == unknown
 
     def test_one_of_several_tasks_serves_each(self, workspace):
         model = a_trained_model(workspace, tasks=["LaMP-4", "LaMP-7"])

@@ -1,8 +1,10 @@
 """Trained models that nobody trained, and what selectors are said to have chosen."""
 
+import hashlib
 from typing import Any
 
 from retrieval_app.models import TrainedModel
+from retrieval_app.retrievers import SELECTING
 from retrieval_app.services import ensure_encoder
 from tests.people import TWEETS
 from training_app.models import Generation
@@ -19,28 +21,36 @@ TOLD = {
 """How `POOL` with `SCORES` is told to programs."""
 
 
-def trained(workspace: Workspace | None, kind: str = "rspg-pre", **changed: Any) -> TrainedModel:
-    """One of `kind`, for tweets and the base model of `tests.training_app.adapters`; None: it came with Lamppost."""
-    is_selector = kind.startswith("rspg")
-    values: dict[str, Any] = {
-        "workspace": workspace,
-        "kind": kind,
+def a_trained_model(*, workspace: Workspace | None, kind: str = "rspg-pre", **fields: Any) -> TrainedModel:
+    """One of `kind` on record, for tweets and the base model of `tests.training_app.adapters`; None: it came with
+    Lamppost. Nobody has trained it, and no two are alike.
+    """
+    identity = hashlib.sha256(f"{kind} {TrainedModel.objects.count()}".encode()).hexdigest()
+    if kind in SELECTING:
+        fields.setdefault("pool", POOL)
+    elif "encoder" not in fields:
+        fields["encoder"] = ensure_encoder(name="fine-tuned", revision=identity, dimension=2)
+    told = {
         "tasks": [TWEETS],
         "base_model": BASE_MODEL,
-        "documents_wanted": 4,
-        "pool": POOL if is_selector else [],
-        "encoder": None if is_selector else ensure_encoder(name="fine-tuned", revision=kind, dimension=2),
+        "documents_wanted": 2,
         "initial_model": "small@1",
         "seed": 0,
-        "feedback_digest": "f",
-        "identity": f"{kind} {TrainedModel.objects.count()}",
-        "object_prefix": "" if workspace is None else "trained-models/x/",
-        "content_digest": "c",
+        "feedback_digest": "0" * 64,
+        "identity": identity,
+        "object_prefix": "" if workspace is None else f"trained-models/{identity}/",
+        "content_digest": identity,
         "size_bytes": 1,
         "steps": 1,
         "training_seconds": 1.0,
+        **fields,
     }
-    return TrainedModel.objects.create(**{**values, **changed})
+    return TrainedModel.objects.create(workspace=workspace, kind=kind, **told)
+
+
+def trained(workspace: Workspace | None, kind: str = "rspg-pre", **changed: Any) -> TrainedModel:
+    """One that takes four documents."""
+    return a_trained_model(workspace=workspace, kind=kind, **{"documents_wanted": 4, **changed})
 
 
 def has_chosen(generation: Generation, retriever: str = "bm25") -> Generation:

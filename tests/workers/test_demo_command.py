@@ -2,7 +2,7 @@ import pytest
 
 from eval_app.methods import parse_methods
 from retrieval_app.retrievers import SELECTING
-from workers.management.commands.demo import ALIKE_METHODS, METHODS, nothing_to_choose, nothing_to_find
+from workers.management.commands.demo import ALIKE_METHODS, METHODS, choosing_line, nothing_to_choose, nothing_to_find
 
 
 def cell(*, delta=0.0, p=1.0, control_p=1.0):
@@ -60,10 +60,12 @@ class TestChoosing:
     def test_a_clear_loss_is_none(self):
         assert nothing_to_choose({"rows": [self.row("LaMP-1", value=0.4, best=0.5, p=0.001)]})["nothing_gained"]
 
-    def test_what_was_not_held_against_its_pool_counts_nowhere(self):
+    def test_without_anything_held_against_its_pool_it_could_not_be_told(self):
         row = self.row("LaMP-1", value=0.6, best=0.5)
         row["cells"]["rag:rspg-pre"]["choosing"] = {"chosen": {}, "reason": "its pool is elsewhere"}
-        assert nothing_to_choose({"rows": [row]}) == {"methods": {}, "least_p_holm": 1.0, "nothing_gained": True}
+        found = nothing_to_choose({"rows": [row]})
+        assert found == {"methods": {}, "least_p_holm": 1.0, "nothing_gained": False}
+        assert "could not be told" in choosing_line(found)
 
 
 @pytest.mark.parametrize("methods", [METHODS, ALIKE_METHODS])

@@ -15,6 +15,7 @@ from eval_app.model_trainings import cancel_training, retrain, step_training
 from eval_app.models import Experiment, ModelTraining, Prediction
 from jobs.models import Job
 from jobs.runner import claim_batch, run_batch
+from lamp.catalogue import get_task
 from retrieval_app.models import Participant, TrainedModel
 from retrieval_app.selection import choose, selector_text
 from tests.eval_app.standing_feedback import FEW_STEPS, answer_feedback, ask_for_training, both_splits
@@ -125,6 +126,7 @@ class TestWhole:
         notes = json.loads((folder / "selector.json").read_text())
         assert (notes["reads"], notes["tasks"], notes["documents"]) == ("pre", ["LaMP-7"], 2)
         assert notes["feedback_digest"] == model.feedback_digest
+        assert notes["task_versions"] == model.task_versions == {"LaMP-7": get_task("LaMP-7").version}
         assert (notes["base_model"], notes["base_model_revision"]) == ("some/t5", "1")
         assert "garden" not in (folder / "selector.json").read_text()
         assert model.size_bytes == sum(path.stat().st_size for path in folder.iterdir())

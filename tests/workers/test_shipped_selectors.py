@@ -2,6 +2,7 @@
 
 import pytest
 
+from lamp.catalogue import get_task
 from retrieval_app.models import Encoder, TrainedModel
 from retrieval_app.trained_models import trained_model_for
 from tests.eval_app.stored import small_encoder, small_t5
@@ -53,7 +54,11 @@ def test_they_are_recorded_for_every_workspace_and_their_files_are_used_where_th
     base = small_t5()
     for kind, folder in (("rspg-pre", folders["PRE"]), ("rspg-post", folders["POST"])):
         found = trained_model_for(
-            workspace=workspace, kind=kind, task=TWEETS, base_model=f"{base.name}@{base.revision}"
+            workspace=workspace,
+            kind=kind,
+            task=TWEETS,
+            task_version=get_task(TWEETS).version,
+            base_model=f"{base.name}@{base.revision}",
         )
         assert (found.workspace, found.object_prefix, found.participant_count) == (None, "", 0)
         assert found.identity == found.content_digest == folder_revision(folder)

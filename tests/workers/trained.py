@@ -14,7 +14,7 @@ from django.db import transaction
 from retrieval_app.models import Encoder, TrainedModel
 from retrieval_app.services import ensure_encoder
 from tests.eval_app.stored import small_encoder, small_t5
-from tests.people import TWEETS
+from tests.retrieval_app.trained import a_trained_model
 from users_app.models import Workspace
 from workers.engine.selector import initial_selector, write_selector
 from workers.engine.sources import folder_revision
@@ -52,26 +52,16 @@ def recorded(folder: Path, *, workspace: Workspace, kind: str, **fields: Any) ->
     identity = fields.pop("identity", hashlib.sha256(f"{kind} {folder_revision(folder)}".encode()).hexdigest())
     stored = store_trained_model(folder, identity=identity)
     base = small_t5()
+    told = {
+        "base_model": f"{base.name}@{base.revision}",
+        "identity": identity,
+        "object_prefix": stored.prefix,
+        "content_digest": stored.digest,
+        "size_bytes": stored.size_bytes,
+        **fields,
+    }
     with transaction.atomic():
-        return TrainedModel.objects.create(
-            **{
-                "workspace": workspace,
-                "kind": kind,
-                "tasks": [TWEETS],
-                "base_model": f"{base.name}@{base.revision}",
-                "documents_wanted": 2,
-                "initial_model": "small",
-                "seed": 0,
-                "feedback_digest": "0" * 64,
-                "identity": identity,
-                "object_prefix": stored.prefix,
-                "content_digest": stored.digest,
-                "size_bytes": stored.size_bytes,
-                "steps": 1,
-                "training_seconds": 1.0,
-                **fields,
-            }
-        )
+        return a_trained_model(workspace=workspace, kind=kind, **told)
 
 
 def a_selector(

@@ -35,8 +35,8 @@ _WEIGHTS, _FIRST, _SECOND, _BEST = "weights/", "first/", "second/", "best/"
 class FeedbackHyperparameters:
     """What decides such a training besides its model, its feedback and its seed.
 
-    Learning rate, temperature and clipping are the source's (LaMP reference §3), warm-up and decay those of the
-    platform's adapters.
+    Learning rate, temperature and clipping are the source's (LaMP reference §3), the others this platform's choice.
+    `temperature` divides the scores; what divides the utilities, a subclass says as `label_temperature`.
     """
 
     learning_rate: float = 1e-5

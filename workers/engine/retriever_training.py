@@ -36,14 +36,14 @@ class RetrieverHyperparameters(FeedbackHyperparameters):
     `temperature` divides the scores and, where knowledge is distilled, the utilities too, unless these have their own.
     """
 
-    utility_temperature: float = 0.0
+    label_temperature: float = 0.0
     """What divides the utilities where knowledge is distilled; 0: the same as the scores. Scores of some encoders are
     tens apart, and utilities are never more than one, so that one temperature cannot tell both."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.utility_temperature < 0:
-            raise ValueError("utility_temperature must not be negative")
+        if self.label_temperature < 0:
+            raise ValueError("label_temperature must not be negative")
 
 
 class RetrieverSample(NamedTuple):
@@ -59,18 +59,18 @@ class RetrieverSample(NamedTuple):
 
 
 def distillation_loss(
-    scores: Tensor, utilities: Tensor, *, temperature: float, utility_temperature: float | None = None
+    scores: Tensor, utilities: Tensor, *, temperature: float, label_temperature: float | None = None
 ) -> Tensor:
     """Cross-entropy from softmax(utilities / temperature) to softmax(scores / temperature), the mean over the batch.
 
-    The utilities are divided by `utility_temperature` instead where there is one.
+    The utilities are divided by `label_temperature` instead where there is one.
 
     The softmax of the scores is taken once (LaMP reference §3).
 
     Args:
         scores, utilities: [batch, documents].
     """
-    target = functional.softmax(utilities / (utility_temperature or temperature), dim=-1)
+    target = functional.softmax(utilities / (label_temperature or temperature), dim=-1)
     return -(target * functional.log_softmax(scores / temperature, dim=-1)).sum(dim=-1).mean()
 
 
@@ -127,7 +127,7 @@ class RetrieverTrainer(FeedbackTrainer[RetrieverSample]):
         if any(len(sample.documents) != len(sample.utilities) for sample in (*train, *dev)):
             raise ValueError("every sample needs a utility of each of its documents")
         self.mode = mode
-        self._utility_temperature = hyperparameters.utility_temperature
+        self._label_temperature = hyperparameters.label_temperature
         self._encoder = encoder
         self._max_tokens = min(MAX_TOKENS, most_tokens(encoder.model))
         super().__init__(
@@ -189,7 +189,7 @@ class RetrieverTrainer(FeedbackTrainer[RetrieverSample]):
                 scores,
                 utilities,
                 temperature=temperature,
-                utility_temperature=self._utility_temperature,
+                label_temperature=self._label_temperature,
             )
         scores = scores / temperature
         return reinforcement_loss(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lamp.catalogue import task_versions
 from workers.engine.base_model import load_base_model
 from workers.engine.encoder import load_encoder
 from workers.engine.selector import load_selector, write_selector
@@ -127,6 +128,7 @@ def _selector_record(
     return {
         "reads": reads,
         "tasks": list(TASKS),
+        "task_versions": task_versions(TASKS),
         "pool": pool,
         "base_model": "small",
         "base_model_revision": base_model_revision,

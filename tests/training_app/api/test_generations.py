@@ -92,9 +92,12 @@ def test_where_no_selector_chooses_there_is_no_selection(api, alice):
 
 
 def test_the_encoder_of_a_fine_tuned_retriever_is_named(api, alice, unloaded):
-    trained(alice.workspace, "ropg-kd")
+    encoder = trained(alice.workspace, "ropg-kd").encoder
     made = api.post(ADDRESS, body(method="rag", retriever="ropg-kd", base_model="some/t5")).data
-    assert (made["retrieval"]["retriever"], made["retrieval"]["encoder"]) == ("ropg-kd", "fine-tuned@ropg-kd")
+    assert (made["retrieval"]["retriever"], made["retrieval"]["encoder"]) == (
+        "ropg-kd",
+        f"fine-tuned@{encoder.revision}",
+    )
 
 
 @pytest.mark.parametrize("retriever", ["ropg-kd", "ropg-rl", "rspg-pre", "rspg-post"])

@@ -80,6 +80,15 @@ class TestDistillation:
         loss = distillation_loss(torch.tensor([scores]), torch.tensor([utilities]), temperature=0.5)
         assert float(loss) == pytest.approx(by_hand, abs=1e-6)
 
+    def test_a_label_temperature_divides_the_utilities_instead(self):
+        scores, utilities = [2.0, -1.0], [0.25, 1.0]
+        target, said = softmax([value / 0.1 for value in utilities]), softmax([value / 20 for value in scores])
+        by_hand = -sum(p * math.log(q) for p, q in zip(target, said, strict=True))
+        loss = distillation_loss(
+            torch.tensor([scores]), torch.tensor([utilities]), temperature=20.0, label_temperature=0.1
+        )
+        assert float(loss) == pytest.approx(by_hand, abs=1e-6)
+
     def test_it_is_the_mean_over_the_batch(self):
         scores, utilities = torch.tensor([[2.0, -1.0], [0.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.5, 0.25]])
         apart = [distillation_loss(scores[row : row + 1], utilities[row : row + 1], temperature=1.0) for row in (0, 1)]

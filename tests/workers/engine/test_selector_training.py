@@ -62,6 +62,29 @@ class TestLoss:
         loss = selection_loss(torch.tensor([scores]), torch.tensor([utilities]), temperature=1.0)
         assert float(loss) == pytest.approx(divergence(scores, worth), abs=1e-6)
 
+    @pytest.mark.parametrize(
+        ("worth", "powers"),
+        [
+            ([1, 0, 0, 0], [math.e, 1, 1, 1]),
+            # Ratings of 5, 4 and 1 where 5 is right.
+            ([1, 0.75, 0], [math.e, math.exp(0.75), 1]),
+            # ROUGE.
+            ([0.8, 0.8, 0.5], [math.exp(0.8), math.exp(0.8), math.exp(0.5)]),
+            # All worth the same: even.
+            ([0.0] * 4, [1, 1, 1, 1]),
+        ],
+    )
+    def test_the_labels_are_the_softmax_of_the_utilities_by_hand(self, worth, powers):
+        labels = [power / sum(powers) for power in powers]
+        # Against even scores the divergence is log(pool) less the labels' entropy; against the labels' own, nothing.
+        entropy = -sum(p * math.log(p) for p in labels)
+        even, own = torch.zeros(1, len(worth)), torch.tensor([[math.log(p) for p in labels]])
+        utilities = torch.tensor([worth], dtype=torch.float32)
+        assert float(selection_loss(even, utilities, temperature=1.0)) == pytest.approx(
+            math.log(len(worth)) - entropy, abs=1e-6
+        )
+        assert float(selection_loss(own, utilities, temperature=1.0)) == pytest.approx(0, abs=1e-6)
+
     def test_it_is_the_mean_over_the_batch(self):
         scores, utilities = [[0.1, 0.9], [2.0, -2.0]], [[1.0, 0.0], [0.25, 0.5]]
         by_hand = (divergence(scores[0], utilities[0]) + divergence(scores[1], utilities[1])) / 2

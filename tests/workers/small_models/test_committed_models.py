@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from lamp.catalogue import get_task
+from lamp.catalogue import get_task, task_versions
 from lamp.selector_texts import SelectorText
 from lamp.synthetic.population import people
 from workers.engine.base_model import load_base_model
@@ -96,6 +96,7 @@ def test_a_selector_says_what_it_reads_and_of_which_models(reads):
     record = json.loads((SELECTORS[reads] / "selector.json").read_text(encoding="utf-8"))
     assert record["reads"] == reads
     assert record["tasks"] == list(TASKS)
+    assert record["task_versions"] == task_versions(TASKS)
     assert [member["retriever"] for member in record["pool"]] == ["none", "bm25", "recency", "contriever"]
     assert record["pool"][3]["encoder_revision"] == folder_revision(SMALL_ENCODER)
     assert record["base_model_revision"] == folder_revision(SMALL_T5)

@@ -92,7 +92,7 @@ class Command(BaseCommand):
         report["strength_0_choosing"] = nothing_to_choose(alike)
         _write(folder / "report.json", report)
         console.print(f"\n{_line(report['strength_0'])}", highlight=False)
-        console.print(f"\n{_choosing_line(report['strength_0_choosing'])}", highlight=False)
+        console.print(f"\n{choosing_line(report['strength_0_choosing'])}", highlight=False)
         console.print(
             f"\nDone in {time.monotonic() - begun:.0f} s. The servers stay up: `make serve` shows the jobs, "
             "`make down` stops them, and a second `make demo` reuses what stands.",
@@ -115,7 +115,8 @@ def nothing_to_find(table: Mapping[str, Any]) -> dict[str, Any]:
 def nothing_to_choose(table: Mapping[str, Any]) -> dict[str, Any]:
     """What choosing the retriever gained at strength 0, by method that chooses: in how many tasks it beat the best
     single retriever by the task's first metric, and the mean share of the gap to the pool's oracle there (None where
-    there was none); and the least p-value, Holm-corrected, of a cell in which it did, in any metric.
+    there was none); and the least p-value, Holm-corrected, of a cell in which it did, in any metric. Where nothing was
+    held against its pool, whether something was gained could not be told, and `nothing_gained` is False.
     """
     beats: list[float] = []
     by_method: dict[str, dict[str, Any]] = {}
@@ -135,7 +136,7 @@ def nothing_to_choose(table: Mapping[str, Any]) -> dict[str, Any]:
         shares = told.pop("shares")
         told["mean_share"] = fmean(shares) if shares else None
     least = min(beats, default=1.0)
-    return {"methods": by_method, "least_p_holm": least, "nothing_gained": least > SIGNIFICANT}
+    return {"methods": by_method, "least_p_holm": least, "nothing_gained": bool(by_method) and least > SIGNIFICANT}
 
 
 def _with_first(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], bool]]:
@@ -163,7 +164,13 @@ def _line(found: Mapping[str, Any]) -> str:
     )
 
 
-def _choosing_line(found: Mapping[str, Any]) -> str:
+def choosing_line(found: Mapping[str, Any]) -> str:
+    """What `nothing_to_choose` found, in words."""
+    if not found["methods"]:
+        return (
+            "There the documents of one retriever say no more than another's; [bold red]whether choosing among them "
+            "gains anything could not be told[/], as nothing was held against its pool."
+        )
     verdict = "gains nothing" if found["nothing_gained"] else "[bold red]gains something[/], which it should not"
     told = [
         f"{parse_method(key).title} is better than the best single retriever in {one['better']} of {one['tasks']} tasks"
