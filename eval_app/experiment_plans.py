@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from eval_app.experiments import asked_splits, best_means, refusal, refuse_impossible, with_controls
+from eval_app.best_retriever import best_means
+from eval_app.experiments import asked_splits, refusal, refuse_impossible, with_controls
 from eval_app.measured_costs import outputs_a_question
 from eval_app.methods import BEST, Family, Method
 from eval_app.models import Dataset, DatasetSplit, Experiment, ExperimentRun, Prediction, Question, Run

@@ -16,17 +16,15 @@ from eval_app.experiment_settings import (
     search_parameters,
 )
 from eval_app.methods import BEST, CONTROLS, MAX_RANK, RETRIEVERS, Family, Method, MethodError, parse_method
-from eval_app.models import Dataset, DatasetSplit, Experiment
+from eval_app.models import DatasetSplit, Experiment
+from eval_app.views.choosing_forms import ChoosingForm
 from eval_app.views.number_fields import hyperparameter_field, number_field
-from eval_app.workspace_selectors import datasets_of, tasks_of_datasets
 from retrieval_app.encoders import default_encoder
-from training_app.base_models import base_models, default_dtype, default_or_none, request_default_models
+from training_app.base_models import default_dtype
 from training_app.hyperparameters import complete_hyperparameters
-from training_app.models import BaseModel
 from users_app.models import Workspace
 
 SEEDS_MOST: Final = 10
-_MODELS_SHOWN: Final = 50
 _RANKS_MOST: Final = 20
 
 _FAMILIES: Final = {
@@ -53,7 +51,7 @@ def _whole_numbers(text: str, *, least: int, most: int, count: int) -> list[int]
     return numbers
 
 
-class ExperimentForm(forms.Form):
+class ExperimentForm(ChoosingForm):
     """What an experiment is asked for with, in one workspace. Reading and checking it makes nothing."""
 
     name = forms.CharField(
@@ -141,26 +139,9 @@ class ExperimentForm(forms.Form):
     reference = forms.BooleanField(required=False, label="Show the paper's published numbers beside the table")
 
     def __init__(self, *args: Any, workspace: Workspace, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.workspace = workspace
-        self._datasets = {dataset.name: dataset for dataset in datasets_of(workspace=workspace).order_by("name")[:1000]}
-        self._models = {str(model.pk): model for model in base_models()[:_MODELS_SHOWN]}
+        super().__init__(*args, workspace=workspace, **more)
         self.methods: list[Method] = []
-        fields = self.fields
-        _choices(fields["dataset"], [(name, name) for name in self._datasets])
-        _choices(fields["tasks"], [(task, task) for task in tasks_of_datasets(workspace=workspace)])
-        _choices(fields["retrievers"], [*RETRIEVERS.items(), (BEST, "Best")])
-        _choices(
-            fields["base_model"],
-            [
-                ("", "the installation's default"),
-                *((pk, f"{model.public_name} at {model.revision[:12]}") for pk, model in self._models.items()),
-            ],
-        )
-
-    @property
-    def has_datasets(self) -> bool:
-        return bool(self._datasets)
+        self.offer("retrievers", [*RETRIEVERS.items(), (BEST, "Best")])
 
     @property
     def training_fields(self) -> list[forms.BoundField]:
@@ -186,17 +167,6 @@ class ExperimentForm(forms.Form):
             raise forms.ValidationError("Write at least one seed, such as 0.")
         return seeds
 
-    def clean_base_model(self) -> BaseModel:
-        chosen: str = self.cleaned_data["base_model"]
-        model = self._models[chosen] if chosen else default_or_none()
-        if model is None:
-            raise forms.ValidationError(
-                "The default base model has not been loaded yet: a model worker does that when one is running. "
-                "Start the workers, and try again in some seconds.",
-                code="not-loaded",
-            )
-        return model
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         families = [Family(value) for value in cleaned.get("families", [])]
@@ -215,10 +185,6 @@ class ExperimentForm(forms.Form):
         if any(len(own) > NAME_CHARACTERS_MOST for own in names(name, seeds)):
             self.add_error("name", "With the seed added it becomes too long: choose a shorter name.")
         return cleaned
-
-    def chosen_dataset(self) -> Dataset:
-        """The dataset that was chosen. Call it on a form that is valid, as those below."""
-        return self._datasets[self.cleaned_data["dataset"]]
 
     def asked(self, *, seed: int) -> Asked:
         """What is asked for with one of the seeds; the encoder is the default one where any is needed and loaded."""
@@ -247,16 +213,6 @@ class ExperimentForm(forms.Form):
 
     def needs_encoder(self) -> bool:
         return needs_encoder(self.methods, split=self.cleaned_data["split"])
-
-    def ask_for_missing_models(self) -> None:
-        """Have a worker load the default models, where one was missing."""
-        if self.has_error("base_model", "not-loaded"):
-            request_default_models()
-
-
-def _choices(field: forms.Field, choices: Sequence[tuple[str, str]]) -> None:
-    assert isinstance(field, forms.ChoiceField)
-    field.choices = choices
 
 
 def grid(families: Sequence[Family], retrievers: Sequence[str], ranks: Sequence[int]) -> list[Method]:

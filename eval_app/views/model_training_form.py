@@ -8,20 +8,17 @@ from django.http import QueryDict
 
 from eval_app.asked_trainings import kinds_to_train, needs_encoder
 from eval_app.experiment_settings import search_parameters
-from eval_app.models import Dataset, ModelTraining
+from eval_app.models import ModelTraining
 from eval_app.selector_runs import DEFAULT_POOL
 from eval_app.training_kinds import how_to_train
+from eval_app.views.choosing_forms import NOT_LOADED, ChoosingForm
 from eval_app.views.number_fields import bounded_field, number_field
-from eval_app.workspace_selectors import datasets_of, tasks_of_datasets
 from retrieval_app.encoders import default_encoder
 from retrieval_app.models import TrainedModel
 from retrieval_app.retrievers import POOL_TITLES, SELECTING
-from training_app.base_models import base_models, default_dtype, default_or_none, request_default_models
-from training_app.models import BaseModel
+from training_app.base_models import default_dtype
 from users_app.models import Workspace
 
-_MODELS_SHOWN: Final = 50
-_DATASETS_SHOWN: Final = 1000
 # Hyperparameters stand in fields of their own names after this, so that none is taken for another setting.
 _OWN: Final = "own_"
 _KINDS: Final[Mapping[str, str]] = {
@@ -45,7 +42,7 @@ REFUSED_AT: Final[Mapping[str, str]] = {
 }
 
 
-class ModelTrainingForm(forms.Form):
+class ModelTrainingForm(ChoosingForm):
     """What a training is asked for with, in one workspace. Reading and checking it makes nothing."""
 
     kind = forms.ChoiceField(error_messages={"invalid_choice": "No model of that kind is trained here."})
@@ -87,21 +84,13 @@ class ModelTrainingForm(forms.Form):
     )
 
     def __init__(self, *args: Any, workspace: Workspace, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.workspace = workspace
-        datasets = datasets_of(workspace=workspace).order_by("name")[:_DATASETS_SHOWN]
-        self._datasets = {dataset.name: dataset for dataset in datasets}
-        self._models = {str(model.pk): model for model in base_models()[:_MODELS_SHOWN]}
+        super().__init__(*args, workspace=workspace, **more)
         kinds = kinds_to_train()
         asked = self.data.get("kind") if self.is_bound else self.initial.get("kind")
         self.chosen_kind = next((one for one in kinds if one == asked), kinds[0])
         self._hyperparameters = how_to_train(self.chosen_kind).hyperparameters
-        _choices(self.fields["kind"], [(kind, _KINDS[kind]) for kind in kinds])
+        self.offer("kind", [(kind, _KINDS[kind]) for kind in kinds])
         self.initial["kind"] = self.chosen_kind.value
-        _choices(self.fields["dataset"], [(name, name) for name in self._datasets])
-        _choices(self.fields["tasks"], [(task, task) for task in tasks_of_datasets(workspace=workspace)])
-        shown = [(pk, f"{model.public_name} at {model.revision[:12]}") for pk, model in self._models.items()]
-        _choices(self.fields["base_model"], [("", "the installation's default"), *shown])
         if not self.selects:
             del self.fields["pool"]
         for name, bounds in self._hyperparameters.items():
@@ -115,10 +104,6 @@ class ModelTrainingForm(forms.Form):
         return self.chosen_kind in SELECTING
 
     @property
-    def has_datasets(self) -> bool:
-        return bool(self._datasets)
-
-    @property
     def search_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in _SEARCH]
 
@@ -126,17 +111,6 @@ class ModelTrainingForm(forms.Form):
     def own_fields(self) -> list[forms.BoundField]:
         """The hyperparameters of the kind."""
         return [self[_OWN + name] for name in self._hyperparameters]
-
-    def clean_base_model(self) -> BaseModel:
-        chosen: str = self.cleaned_data["base_model"]
-        model = self._models[chosen] if chosen else default_or_none()
-        if model is None:
-            raise forms.ValidationError(
-                "The default base model has not been loaded yet: a model worker does that when one is running. "
-                "Start the workers, and try again in some seconds.",
-                code="not-loaded",
-            )
-        return model
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -148,22 +122,13 @@ class ModelTrainingForm(forms.Form):
                 forms.ValidationError(
                     "The encoder that dense retrieval needs has not been loaded yet: a model worker does that when one "
                     "is running. Try again in some seconds.",
-                    code="not-loaded",
+                    code=NOT_LOADED,
                 ),
             )
         return cleaned
 
     def needs_encoder(self) -> bool:
         return needs_encoder(self.chosen_kind, self.cleaned_data.get("pool", []))
-
-    def ask_for_missing_models(self) -> None:
-        """Have a worker load the default models, where one was missing."""
-        if any(error.code == "not-loaded" for errors in self.errors.as_data().values() for error in errors):
-            request_default_models()
-
-    def chosen_dataset(self) -> Dataset:
-        """The dataset that was chosen. Call it on a form that is valid, as those below."""
-        return self._datasets[self.cleaned_data["dataset"]]
 
     def asked(self) -> dict[str, Any]:
         """What `eval_app.asked_trainings.ask_for_training` takes, but by whom."""
@@ -208,8 +173,3 @@ def initial_of_training(training: ModelTraining) -> dict[str, Any]:
         "documents_wanted": training.documents_wanted,
         "seed": training.seed,
     }
-
-
-def _choices(field: forms.Field, choices: Sequence[tuple[str, str]]) -> None:
-    assert isinstance(field, forms.ChoiceField)
-    field.choices = choices
