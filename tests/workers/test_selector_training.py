@@ -290,6 +290,7 @@ class TestInterrupted:
         trainings.append(waiting(train, seed=2))
         assert run_job() == 1
         [claimed_next] = claim_batch(TRAIN_SELECTOR)
+        claimed_next.give_back(delay_seconds=0)
         assert claimed_next.payload == {"training_id": trainings[2].pk}
 
 
