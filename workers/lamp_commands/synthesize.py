@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from lamp.catalogue import UnknownTask, get_task
-from lamp.synthetic import DEFAULT_DRIFT, DEFAULT_STRENGTH, SYNTHETIC_TASKS, generate
+from lamp.synthetic import DEFAULT_DRIFT, DEFAULT_MANNERS, DEFAULT_STRENGTH, SYNTHETIC_TASKS, generate
 from workers.lamp_commands.arguments import at_least
 
 
@@ -38,6 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="how much users' traits change with time, 0 to 1 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--manners",
+        type=_share,
+        default=DEFAULT_MANNERS,
+        metavar="M",
+        help="how many users have several manners of writing, half of them one after the other and half one for each "
+        "subject, 0 to 1 (default: %(default)s)",
+    )
 
 
 def run(options: Mapping[str, Any]) -> None:
@@ -50,6 +58,7 @@ def run(options: Mapping[str, Any]) -> None:
             tasks=options["tasks"],
             strength=options["strength"],
             drift=options["drift"],
+            manners=options["manners"],
         )
     except ValueError as problem:
         raise CommandError(str(problem), returncode=2) from problem

@@ -24,6 +24,7 @@ TRAINING_SEEDS = range(1_000_000_000, 2_000_000_000)
 
 DEFAULT_STRENGTH = 0.9
 DEFAULT_DRIFT = 0.2
+DEFAULT_MANNERS = 0.0
 
 
 def generate(
@@ -34,12 +35,13 @@ def generate(
     tasks: Iterable[str] | None = None,
     strength: float = DEFAULT_STRENGTH,
     drift: float = DEFAULT_DRIFT,
+    manners: float = DEFAULT_MANNERS,
 ) -> dict[str, dict[str, int]]:
     """Write the benchmark of `users` users a task (all seven unless `tasks` names some); the same arguments write the
     same bytes.
 
     Returns the number of questions by task and split. Raises `ValueError` for a seed of the small models' training
-    users, fewer than one user, an unknown task, or a strength or drift outside 0 to 1.
+    users, fewer than one user, an unknown task, or a strength, drift or manners outside 0 to 1.
     """
     if seed in TRAINING_SEEDS:
         raise ValueError(
@@ -55,8 +57,10 @@ def generate(
         task_key: _write_task(
             out_dir,
             task_key=task_key,
-            persons=people(task_key, users=range(1, users + 1), seed=seed, strength=strength, drift=drift),
-            made_with={"seed": seed, "strength": strength, "drift": drift},
+            persons=people(
+                task_key, users=range(1, users + 1), seed=seed, strength=strength, drift=drift, manners=manners
+            ),
+            made_with={"seed": seed, "strength": strength, "drift": drift} | ({"manners": manners} if manners else {}),
         )
         for task_key in chosen
     }
@@ -126,8 +130,10 @@ def _write_task(
 
 
 def _traits(person: Person) -> Mapping[str, Any]:
-    """What makes the user their own: traits before and from the day of the change."""
+    """What makes the user their own: traits before and from the day of the change, or those of each of their voices."""
     character = person.character
+    if character.voices:
+        return {"user_id": person.user_id, "voices": character.voices}
     return {
         "user_id": person.user_id,
         "early": character.early,

@@ -89,26 +89,29 @@ class Person:
     questions: tuple[Asked, ...]
 
 
-def people(task_key: str, *, users: Iterable[int], seed: int, strength: float, drift: float) -> Iterator[Person]:
+def people(
+    task_key: str, *, users: Iterable[int], seed: int, strength: float, drift: float, manners: float = 0.0
+) -> Iterator[Person]:
     """The users of the given numbers, one at a time.
 
     `strength` (0 to 1): how much a user's traits decide what they write; `drift` (0 to 1): how much the traits move
-    once in a life. Raises `ValueError` for an unknown task or a number out of its range.
+    once in a life; `manners` (0 to 1): how many users have several manners of writing (`traits.draw_character`). Raises
+    `ValueError` for an unknown task or a number out of its range.
     """
     if task_key not in RECIPES:
         raise ValueError(f"no synthetic users for the task {task_key!r}; there are {', '.join(RECIPES)}")
-    for name, value in (("strength", strength), ("drift", drift)):
+    for name, value in (("strength", strength), ("drift", drift), ("manners", manners)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must be from 0 to 1, not {value}")
     for user in users:
-        yield _person(task_key, user=user, seed=seed, strength=strength, drift=drift)
+        yield _person(task_key, user=user, seed=seed, strength=strength, drift=drift, manners=manners)
 
 
-def _person(task_key: str, *, user: int, seed: int, strength: float, drift: float) -> Person:
+def _person(task_key: str, *, user: int, seed: int, strength: float, drift: float, manners: float) -> Person:
     recipe = RECIPES[task_key]
     maker = recipe.maker
     rng = random.Random(f"{seed}/{task_key}/{user}")  # noqa: S311 - a generator of text, not of secrets
-    character = draw_character(rng, maker.draw, drift=drift)
+    character = draw_character(rng, maker.draw, drift=drift, manners=manners)
     plan = _plan(rng, _profile_size(rng, *recipe.lamp_profile))
 
     events = plan[-1][0] + len(plan)
@@ -121,13 +124,13 @@ def _person(task_key: str, *, user: int, seed: int, strength: float, drift: floa
     for size, split in plan:
         while len(documents) < size:
             offset = next(days)
-            traits = mood(rng, character.at(offset / span), maker.draw, strength=strength)
+            traits = mood(rng, character.at(offset / span, rng), maker.draw, strength=strength)
             repeats = documents and rng.random() < REPEATED
             fields = rng.choice(documents).fields if repeats else maker.document(rng, traits)
             entry_id = str(user * 100_000 + len(documents))
             documents.append(Written(entry_id, start + datetime.timedelta(days=offset), fields))
         offset = next(days)
-        own = character.at(offset / span)
+        own = character.at(offset / span, rng)
         posed = maker.question(rng, mood(rng, own, maker.draw, strength=strength), own=own, strength=strength)
         day = start + datetime.timedelta(days=offset)
         question_id = str(user * 10 + len(questions))

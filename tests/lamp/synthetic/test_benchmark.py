@@ -112,6 +112,15 @@ def test_the_truth_holds_every_users_traits_and_how_the_benchmark_was_made(bench
         assert date_key(user["change"])
 
 
+def test_the_truth_of_one_with_manners_side_by_side_holds_each_of_them(tmp_path):
+    generate(tmp_path, users=8, seed=11, tasks=["LaMP-6"], manners=1.0)
+    truth = load(tmp_path, "LaMP-6", "truth.json")
+    assert truth["manners"] == 1.0
+    several = [user["voices"] for user in truth["users"] if "voices" in user]
+    assert {len(voices) for voices in several} == {3}
+    assert len(several) < len(truth["users"])
+
+
 @pytest.mark.parametrize("task_key", SYNTHETIC_TASKS)
 def test_the_truth_says_what_an_oracle_answers_and_how_well_it_does(benchmark_folder, task_key):
     oracle = load(benchmark_folder, task_key, "truth.json")["oracle"]

@@ -10,8 +10,9 @@ from lamp.synthetic.reviews import likeliest_points
 TASKS = tuple(RECIPES)
 
 
-def crowd(task_key, *, users=30, seed=3, strength=1.0, drift=0.0):
-    return list(people(task_key, users=range(1, users + 1), seed=seed, strength=strength, drift=drift))
+def crowd(task_key, *, users=30, seed=3, strength=1.0, drift=0.0, manners=0.0):
+    numbers = range(1, users + 1)
+    return list(people(task_key, users=numbers, seed=seed, strength=strength, drift=drift, manners=manners))
 
 
 @pytest.mark.parametrize("task_key", TASKS)
@@ -170,8 +171,53 @@ def test_traits_move_with_drift_alone():
     assert sum(moved) > 0.9 * len(moved)
 
 
-@pytest.mark.parametrize("wrong", [{"strength": 1.1}, {"strength": -0.1}, {"drift": 2.0}])
-def test_strength_and_drift_are_shares(wrong):
+def test_who_has_several_manners_has_them_side_by_side_or_one_after_the_other():
+    persons = crowd("LaMP-6", users=200, manners=0.8)
+    beside = [person for person in persons if person.character.voices]
+    after = [person for person in persons if person.character.early != person.character.late]
+    assert 0.3 < len(beside) / len(persons) < 0.5
+    assert 0.3 < len(after) / len(persons) < 0.5
+    assert not any(person.character.voices for person in after)
+
+
+def opening_of(written):
+    return " ".join(written.fields["title"].split()[:2])
+
+
+def test_manners_side_by_side_belong_to_subjects_and_run_through_a_whole_life():
+    for person in crowd("LaMP-4", users=20, manners=1.0):
+        voices = person.character.voices
+        assert all(len(set(voice["interests"])) == 1 for voice in voices)
+        if voices:
+            openings = [opening_of(written) for written in person.documents]
+            half = len(openings) // 2
+            assert set(openings) <= {voice["opening"] for voice in voices}
+            assert len(openings) < 10 or set(openings[:half]) & set(openings[half:])
+
+
+def test_one_manner_follows_another_on_the_same_subjects():
+    for person in crowd("LaMP-4", users=20, manners=1.0):
+        early, late = person.character.early, person.character.late
+        assert early["interests"] == late["interests"]
+        if not person.character.voices:
+            # A repeated document has the manner of its first time.
+            first = {written.fields["text"]: written for written in reversed(person.documents)}
+            for written in first.values():
+                assert opening_of(written) == (early if written.day < person.change else late)["opening"]
+
+
+@pytest.mark.parametrize("task_key", TASKS)
+def test_one_who_knows_all_of_a_users_manners_is_always_right_where_they_decide_everything(task_key):
+    task = get_task(task_key)
+    asked = [asked for person in crowd(task_key, users=60, manners=1.0) for asked in person.questions]
+    scores = evaluate(
+        task, {one.question_id: one.oracle for one in asked}, {one.question_id: one.output for one in asked}
+    )
+    assert scores[task.metrics[0].name] == (0.0 if task_key == "LaMP-3" else 1.0)
+
+
+@pytest.mark.parametrize("wrong", [{"strength": 1.1}, {"strength": -0.1}, {"drift": 2.0}, {"manners": 1.5}])
+def test_strength_drift_and_manners_are_shares(wrong):
     with pytest.raises(ValueError, match="must be from 0 to 1"):
         crowd("LaMP-1", users=1, **wrong)
 

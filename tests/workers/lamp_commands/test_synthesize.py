@@ -18,11 +18,11 @@ def test_the_tasks_asked_for_are_written_and_counted(tmp_path):
     assert counts["LaMP-4"]["dev"] == len(questions) >= 3
 
 
-def test_strength_and_drift_reach_the_files(tmp_path):
-    folders = [tmp_path / name for name in ("default", "weak", "moving")]
-    for folder, options in zip(folders, ([], ["--strength", "0"], ["--drift", "1"]), strict=True):
-        synthesize("--out", str(folder), "--users", "2", "--seed", "5", "--tasks", "LaMP-6", *options)
-    assert len({(folder / "LaMP_6" / "dev_outputs.json").read_bytes() for folder in folders}) == 3
+def test_strength_drift_and_manners_reach_the_files(tmp_path):
+    settings = {"default": [], "weak": ["--strength", "0"], "moving": ["--drift", "1"], "mixed": ["--manners", "1"]}
+    for name, options in settings.items():
+        synthesize("--out", str(tmp_path / name), "--users", "2", "--seed", "5", "--tasks", "LaMP-6", *options)
+    assert len({(tmp_path / name / "LaMP_6" / "dev_outputs.json").read_bytes() for name in settings}) == len(settings)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def test_strength_and_drift_reach_the_files(tmp_path):
         (["--tasks", "LaMP-9"], "LaMP-9"),
         (["--strength", "1.5"], "from 0 to 1"),
         (["--drift", "much"], "from 0 to 1"),
+        (["--manners", "-1"], "from 0 to 1"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(tmp_path, arguments, message):
