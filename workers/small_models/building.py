@@ -20,6 +20,7 @@ from workers.small_models.recipe import Recipe
 from workers.small_models.samples import TASKS, texts
 from workers.small_models.selector_feedback import CONTRIEVER, DOCUMENTS, POOL, gather
 from workers.small_models.selector_measuring import (
+    DRIFT_ALONE,
     MEASURED,
     MEASURED_SEED,
     NO_TRAITS,
@@ -105,6 +106,7 @@ def build_selectors(
         measure_selectors(selectors, answered(users=users, seed=MEASURED_SEED, setting=setting, t5=t5, encoder=encoder))
         for users, setting in (
             (recipe.measured_selector_users, MEASURED),
+            (recipe.measured_selector_users // 2, DRIFT_ALONE),
             (recipe.measured_selector_users // 2, NO_TRAITS),
         )
     ]
@@ -112,7 +114,9 @@ def build_selectors(
         records[reads]["metrics"]["measured"] = _shares(measured[0], reads)
         text = json.dumps(records[reads], indent=2, ensure_ascii=False) + "\n"
         (fresh[reads] / SELECTOR_FILE).write_text(text, encoding="utf-8")
-        card = selector_card(recipe, selectors[reads].model, reads, measured[0], measured[1])
+        card = selector_card(
+            recipe, selectors[reads].model, reads, measured[0], drift_alone=measured[1], without_traits=measured[2]
+        )
         (fresh[reads] / CARD).write_text(card, encoding="utf-8")
         for file in fresh[reads].iterdir():
             file.chmod(0o644)
@@ -143,6 +147,7 @@ def _shares(measured: dict[str, Measured], reads: str) -> dict[str, Any]:
     return {
         "strength": MEASURED.strength,
         "drift": MEASURED.drift,
+        "manners": MEASURED.manners,
         "mean_share": round(mean_share(measured, reads), 6),
         "tasks": {
             task_key: {

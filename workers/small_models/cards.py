@@ -105,17 +105,19 @@ def selector_card(
     model: PreTrainedModel,
     reads: str,
     measured: Mapping[str, Measured],
+    *,
+    drift_alone: Mapping[str, Measured],
     without_traits: Mapping[str, Measured],
 ) -> str:
-    """The card of one of the small selectors; `without_traits` was measured where the pool's members are of equal
-    worth.
+    """The card of one of the small selectors; `drift_alone` was measured on users of one manner each, `without_traits`
+    where the pool's members are of equal worth.
     """
     size = f"{model.num_parameters():,}"
     what = {
         "pre": "the prompt with a retriever's documents",
         "post": "the prompt with a retriever's documents and the output that it gave",
     }[reads]
-    crowds = ", ".join(f"{setting.strength:g} and {setting.drift:g}" for setting in recipe.selector_settings)
+    crowds = "; ".join(f"{crowd.users} of {crowd.setting}" for crowd in recipe.selector_crowds)
     users, questions = recipe.measured_selector_users, sum(one.questions for one in measured.values())
     better = sum(1 for one in measured.values() if (one.chosen[reads].share or 0) > 0)
     return f"""# Small selector ({reads.capitalize()})
@@ -123,27 +125,35 @@ def selector_card(
 Chooses for each question which retriever's documents the small T5 gets, or none (RSPG-{reads.capitalize()}, Salemi et
 al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the highest score is chosen.
 
-- **Architecture**: `BertForSequenceClassification` with one label, {size} parameters, begun from the small encoder,
-  whose tokenizer it has.
+- **Architecture**: `BertForSequenceClassification` with one label, {size} parameters; the small encoder's tokenizer,
+  lower-casing. Half of the attention heads begin with equal weights for queries and keys, so that a word finds
+  itself elsewhere.
 - **Pool**: no documents, BM25, the newest, and the small encoder's; four documents.
-- **Data**: the small T5's answers to all questions of {recipe.selector_users} synthetic users a task for each of these
-  strengths and drifts: {crowds}; of training seeds that no generated benchmark may use. Every tenth user was kept to
-  pick the best step by.
-- **Recipe**: the platform's own trainer: KL divergence from the softmax of the outputs' utilities over
+- **Data**: the small T5's answers to all questions of synthetic users of each task ({crowds}), of training seeds that
+  no generated benchmark may use. One user of {recipe.selector_picked_every} was kept to pick the best step by.
+- **Recipe**: first {recipe.selector_counting_steps} steps of counting how often each word and pair of words stands in
+  the prompt; then the platform's own trainer: KL divergence from the softmax of the outputs' utilities over
   {recipe.selector_label_temperature:g} (the source divides by nothing; here texts' utilities differ by a tenth) to that
-  of the scores, {recipe.selector_epochs} epochs, AdamW, learning rate {recipe.selector_learning_rate} (the source's
-  1e-5 is for a large model), {recipe.selector_batch} questions a step, seed {recipe.seed}. {REBUILD}
+  of the scores, {recipe.selector_epochs} epochs, AdamW, learning rate
+  {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} (the source's 1e-5 is for a large model),
+  {recipe.selector_batch} questions a step, seed {recipe.seed}. {REBUILD}
 {LICENSE}
 
 ## Measured
 Dev questions of `manage.py lamp synthesize --users {users} --seed {SELECTORS_SEED} --strength {MEASURED.strength:g}
---drift {MEASURED.drift:g}` ({questions} in all); `python -m workers.small_models.selector_measuring --users {users}`
-measures it again. Bold: the best single retriever. *share*: how much of the gap between it and the oracle (each
+--drift {MEASURED.drift:g} --manners {MEASURED.manners:g}` ({questions} in all);
+`python -m workers.small_models.selector_measuring --users {users}` measures it again. Bold: the best single retriever. *share*: how much of the gap between it and the oracle (each
 question's best output) the selector gets. *p*: of the difference from the best single retriever, paired by user.
 This selector is better than the best single retriever in {better} of {len(measured)} tasks, and gets
 {mean_share(measured, reads):.0%} of the gap on average over the tasks that have one.
 
 {table(measured)}
+
+The same without manners, where of all users the newest documents are about as good as those that are about the question
+and most of the gap is luck (`--manners 0 --users {users // 2}`): {mean_share(drift_alone, reads):+.0%} of the gap on
+average.
+
+{table(drift_alone)}
 
 The same at strength 0, where profiles say nothing and no retriever is worth more than another
 (`--strength 0 --users {users // 2}`): {mean_share(without_traits, reads):+.0%} of the gap on average.

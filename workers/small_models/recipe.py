@@ -26,6 +26,18 @@ class Setting:
 
     strength: float
     drift: float
+    manners: float = 0.0
+
+    def __str__(self) -> str:
+        return f"strength {self.strength:g}, drift {self.drift:g}, manners {self.manners:g}"
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """So many users of each task, made alike."""
+
+    setting: Setting
+    users: int
 
 
 @dataclass(frozen=True)
@@ -57,21 +69,22 @@ class Recipe:
     encoder_users: int = 400
     encoder_temperature: float = 0.05
 
-    # Crowds that the selectors' feedback is about, each of so many users a task.
-    selector_settings: tuple[Setting, ...] = (
-        Setting(strength=1.0, drift=0.5),
-        Setting(strength=1.0, drift=0.8),
-        Setting(strength=0.9, drift=0.5),
+    # Crowds that the selectors' feedback is about.
+    selector_crowds: tuple[Crowd, ...] = (
+        Crowd(Setting(strength=1.0, drift=0.5, manners=1.0), users=1200),
+        Crowd(Setting(strength=0.9, drift=0.5, manners=1.0), users=400),
+        Crowd(Setting(strength=1.0, drift=0.5), users=200),
     )
-    selector_users: int = 100
     selector_people: int = 7  # their seed, among those for training; the small T5's users have another
-    selector_picked_every: int = 10  # every tenth user is kept to pick the best step by
+    selector_picked_every: int = 15  # every so many users one is kept to pick the best step by
     selector_learning_rate: float = 1e-3
+    selector_counting_steps: int = 400
+    selector_counting_batch: int = 32
+    selector_feedback_rate: float = 0.7  # of the learning rate, once the selector can count
     selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
-    selector_head: float = 0.1  # what the untrained head's last weights are multiplied by, so that scores begin alike
-    selector_epochs: int = 3
-    selector_batch: int = 8
-    selector_validations: int = 4
+    selector_epochs: int = 2
+    selector_batch: int = 16
+    selector_validations: int = 8
 
     pool_batches: int = 32  # samples are made and sorted by length this many batches at a time
     checkpoint_steps: int = 100
@@ -111,9 +124,10 @@ SMOKE = Recipe(
     encoder_steps=4,
     encoder_batch=4,
     encoder_users=2,
-    selector_settings=(Setting(strength=0.9, drift=0.8),),
-    selector_users=2,
+    selector_crowds=(Crowd(Setting(strength=0.9, drift=0.8, manners=0.5), users=2),),
     selector_picked_every=2,
+    selector_counting_steps=3,
+    selector_counting_batch=4,
     selector_epochs=1,
     selector_batch=2,
     selector_validations=1,

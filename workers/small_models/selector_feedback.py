@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -146,33 +145,38 @@ def gather(
     name and its number of questions.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = (recipe.selector_settings, recipe.selector_users, recipe.selector_people)
-    identity = hashlib.sha256(f"{numbers}/{made_with}".encode()).hexdigest()[:16]
+    identity = hashlib.sha256(f"{recipe.selector_people}/{made_with}".encode()).hexdigest()[:16]
     groups: dict[bool, list[PoolAnswers]] = {False: [], True: []}
     content = hashlib.sha256()
-    for number, setting in enumerate(recipe.selector_settings):
+    first = 1
+    for crowd in recipe.selector_crowds:
+        users = range(first, first := first + crowd.users)
+        name = hashlib.sha256(f"{crowd.setting!r}/{users}".encode()).hexdigest()[:16]
         for task_key in TASKS:
-            path = folder / f"{identity}-{task_key}-{number}.jsonl"
+            path = folder / f"{identity}-{task_key}-{name}.jsonl"
             if not path.exists():
-                persons = _training_people(recipe, task_key, setting, number=number)
+                persons = crowd_of(
+                    task_key, crowd.setting, users=users, seed=TRAINING_SEEDS.start + recipe.selector_people
+                )
                 _write(path, pool_answers(base, encoder, task_key, persons))
             data = path.read_bytes()
             content.update(data)
             answers = [_read(line) for line in data.decode("utf-8").splitlines()]
-            on_part(f"{task_key}, strength {setting.strength:g}, drift {setting.drift:g}", len(answers))
+            on_part(f"{task_key}, {crowd.setting}", len(answers))
             for answer in answers:
                 groups[answer.user_id % recipe.selector_picked_every == 0].append(answer)
     return groups[False], groups[True], content.hexdigest()
 
 
-def _training_people(recipe: Recipe, task_key: str, setting: Setting, *, number: int) -> Iterator[Person]:
-    first = 1 + number * recipe.selector_users
+def crowd_of(task_key: str, setting: Setting, *, users: Iterable[int], seed: int) -> Iterator[Person]:
+    """The users of these numbers as `setting` has them."""
     return people(
         task_key,
-        users=range(first, first + recipe.selector_users),
-        seed=TRAINING_SEEDS.start + recipe.selector_people,
+        users=users,
+        seed=seed,
         strength=setting.strength,
         drift=setting.drift,
+        manners=setting.manners,
     )
 
 
@@ -194,5 +198,5 @@ def benchmark_answers(
     """The pool's answers to the dev questions of `manage.py lamp synthesize` with the same arguments."""
     if seed in TRAINING_SEEDS:
         raise ValueError("the benchmark may not hold users of a training seed")
-    persons = people(task_key, users=range(1, users + 1), seed=seed, strength=setting.strength, drift=setting.drift)
-    return pool_answers(base, encoder, task_key, islice(persons, users), splits=(DEV,))
+    persons = crowd_of(task_key, setting, users=range(1, users + 1), seed=seed)
+    return pool_answers(base, encoder, task_key, persons, splits=(DEV,))

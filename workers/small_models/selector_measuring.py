@@ -1,5 +1,5 @@
 """What the small selectors get of what a choice among the pool could get, on dev questions of a synthetic benchmark:
-`python -m workers.small_models.selector_measuring [--users N] [--seed S] [--strength X] [--drift D]`.
+`python -m workers.small_models.selector_measuring [--users N] [--seed S] [--strength X] [--drift D] [--manners M]`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from workers.small_models.selector_feedback import POOL, PoolAnswers, benchmark_
 
 # Its users were looked at by nobody who chose the recipe's numbers.
 MEASURED_SEED = 2027
-MEASURED = Setting(strength=1.0, drift=0.5)
-NO_TRAITS = Setting(strength=0.0, drift=0.5)
+MEASURED = Setting(strength=1.0, drift=0.5, manners=1.0)
+DRIFT_ALONE = Setting(strength=1.0, drift=0.5)
+NO_TRAITS = Setting(strength=0.0, drift=0.5, manners=1.0)
 """Profiles say nothing about an answer, so that the retrievers are of equal worth."""
 ROWS = 32
 
@@ -145,11 +146,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=MEASURED_SEED, help="default: %(default)s")
     parser.add_argument("--strength", type=float, default=MEASURED.strength, help="default: %(default)s")
     parser.add_argument("--drift", type=float, default=MEASURED.drift, help="default: %(default)s")
+    parser.add_argument("--manners", type=float, default=MEASURED.manners, help="default: %(default)s")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     logging.set_verbosity_error()
     selectors = {PRE: load_selector(SMALL_SELECTOR_PRE), POST: load_selector(SMALL_SELECTOR_POST)}
-    setting = Setting(strength=options.strength, drift=options.drift)
+    setting = Setting(strength=options.strength, drift=options.drift, manners=options.manners)
     answers = answered(users=options.users, seed=options.seed, setting=setting)
     sys.stdout.write(table(measure_selectors(selectors, answers)) + "\n")
 

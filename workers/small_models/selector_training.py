@@ -1,22 +1,26 @@
-"""Trains the small selectors of RSPG on the small T5's feedback, with the platform's own trainer."""
+"""Trains the small selectors of RSPG: to count, then on the small T5's feedback with the platform's own trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
+from transformers import AutoTokenizer
 
 from workers.engine.checkpoints import CheckpointRefused
-from workers.engine.selector import Selector, initial_selector
+from workers.engine.selector import Selector, token_rows, wrap_selector
 from workers.engine.selector_training import SelectorHyperparameters, SelectorTrainer
 from workers.small_models.recipe import Recipe
 from workers.small_models.selector_feedback import PoolAnswers
+from workers.small_models.selector_initial import selector_tokenizer, untrained_selector_model
+from workers.small_models.selector_pretext import learn_to_count
+
+OnStep = Callable[[int, float], None]
 
 
 def hyperparameters(recipe: Recipe) -> SelectorHyperparameters:
     return SelectorHyperparameters(
-        learning_rate=recipe.selector_learning_rate,
+        learning_rate=recipe.selector_learning_rate * recipe.selector_feedback_rate,
         epochs=recipe.selector_epochs,
         batch_size=recipe.selector_batch,
         label_temperature=recipe.selector_label_temperature,
@@ -25,11 +29,27 @@ def hyperparameters(recipe: Recipe) -> SelectorHyperparameters:
 
 
 def untrained_selector(recipe: Recipe, encoder: Path) -> Selector:
-    """The small encoder with a head that has learned nothing yet and scores all candidates about alike."""
-    selector = initial_selector(str(encoder), seed=recipe.seed, name="selector")
-    with torch.no_grad():
-        selector.model.classifier.weight.mul_(recipe.selector_head)
-    return selector
+    """A selector that has learned nothing yet, with the small encoder's words."""
+    tokenizer = selector_tokenizer(AutoTokenizer.from_pretrained(encoder))
+    return wrap_selector(untrained_selector_model(tokenizer, seed=recipe.seed), tokenizer, name="selector")
+
+
+def counting_selector(
+    recipe: Recipe,
+    encoder: Path,
+    *,
+    reads: str,
+    train: Sequence[PoolAnswers],
+    identity: str,
+    checkpoint: Path,
+    on_step: OnStep = lambda step, loss: None,
+) -> Selector:
+    """One that has learned to count in the prompts (and outputs) of `train`."""
+    selector = untrained_selector(recipe, encoder)
+    texts = token_rows(selector, [text for answers in train for text in answers.sample(reads=reads).texts])
+    model = selector.model.requires_grad_(True)
+    learn_to_count(recipe, model, texts, identity=identity, checkpoint=checkpoint, on_step=on_step)
+    return wrap_selector(model, selector.tokenizer, name=selector.name)
 
 
 def train_selector(
@@ -41,11 +61,23 @@ def train_selector(
     picked: Sequence[PoolAnswers],
     identity: str,
     checkpoint: Path,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_step: OnStep = lambda step, loss: None,
 ) -> tuple[Selector, SelectorTrainer]:
-    """Train to the recipe's end, from the checkpoint where there is one of this training; the best step's selector."""
+    """Train to the recipe's end, from the checkpoints where there are any of this training; the best step's selector.
+
+    Counting has a checkpoint of its own beside `checkpoint`; `on_step` hears its steps and then those of the feedback.
+    """
+    counting = counting_selector(
+        recipe,
+        encoder,
+        reads=reads,
+        train=train,
+        identity=identity,
+        checkpoint=checkpoint.with_name(f"{checkpoint.stem}_counting{checkpoint.suffix}"),
+        on_step=on_step,
+    )
     trainer = SelectorTrainer(
-        untrained_selector(recipe, encoder),
+        counting,
         [answers.sample(reads=reads) for answers in train],
         [answers.sample(reads=reads) for answers in picked],
         hyperparameters=hyperparameters(recipe),

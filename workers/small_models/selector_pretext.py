@@ -1,0 +1,155 @@
+"""What the small selectors learn before the feedback: to count.
+
+For each word, how often it and how often the pair of it and the next one stand elsewhere in the prompt; and for the
+whole text, which share of its words and pairs do. No answer is needed for that, so it is learned from a few hundred
+steps where the feedback, whose differences are mostly chance, would take many thousands.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BertForSequenceClassification
+
+from workers.engine.batches import padded
+from workers.engine.selector import TokenRow
+from workers.small_models.checkpoints import load_checkpoint, save_checkpoint
+from workers.small_models.recipe import Recipe
+from workers.small_models.selector_initial import WIDTH
+
+MOST = 4
+"""Counts from here on are one class."""
+WORDS = 60
+"""How many words of a text are asked about at most."""
+SHARES_WEIGHT = 10.0
+ROWS = 16
+
+
+class Counts(NamedTuple):
+    """Of a text: places of words; how often each word, and its pair with the next, stands in the prompt besides;
+    the shares of words and of pairs that do, and of pairs that do more than once.
+    """
+
+    places: list[int]
+    words: list[int]
+    pairs: list[int]
+    shares: tuple[float, float, float]
+
+
+def count(row: TokenRow) -> Counts:
+    """Count the read words in the prompt: the output's where there is one, else the prompt's own."""
+    prompt_end = row.segments.index(1) if 1 in row.segments else len(row.ids)
+    prompt = row.ids[1 : prompt_end - 1]
+    words, pairs = Counter(prompt), Counter(pairwise(prompt))
+    if prompt_end < len(row.ids):
+        places, itself = list(range(prompt_end, len(row.ids) - 1)), 0
+    else:
+        places, itself = list(range(1, prompt_end - 1)), 1
+    of_words = [_most(words[row.ids[place]] - itself) for place in places]
+    of_pairs = [_most(pairs[row.ids[place], row.ids[place + 1]] - itself) for place in places]
+    shares = (_share(of_words, 0), _share(of_pairs, 0), _share(of_pairs, 1))
+    return Counts(places, of_words, of_pairs, shares)
+
+
+def _most(times: int) -> int:
+    return max(0, min(MOST, times))
+
+
+def _share(counts: Sequence[int], above: int) -> float:
+    return sum(one > above for one in counts) / max(1, len(counts))
+
+
+class Counting(nn.Module):
+    """A selector's model with what says its counts."""
+
+    def __init__(self, model: BertForSequenceClassification) -> None:
+        super().__init__()
+        self.model = model
+        self.counts = nn.Linear(WIDTH, 2 * (MOST + 1))
+        self.shares = nn.Linear(WIDTH, 3)
+
+    def loss(self, rows: Sequence[TokenRow], counts: Sequence[Counts], *, pad: int) -> Tensor:
+        ids, mask = padded([row.ids for row in rows], pad=pad)
+        segments, _ = padded([row.segments for row in rows], pad=0)
+        read = self.model.bert(input_ids=ids, attention_mask=mask, token_type_ids=segments)
+        words = [(text, place) for text, one in enumerate(counts) for place in one.places]
+        shares = functional.mse_loss(self.shares(read.pooler_output), torch.tensor([one.shares for one in counts]))
+        if not words:
+            return SHARES_WEIGHT * shares
+        texts, places = torch.tensor(words).T
+        said = self.counts(read.last_hidden_state[texts, places])
+        of_words = torch.tensor([number for one in counts for number in one.words])
+        of_pairs = torch.tensor([number for one in counts for number in one.pairs])
+        return (
+            functional.cross_entropy(said[:, : MOST + 1], of_words)
+            + functional.cross_entropy(said[:, MOST + 1 :], of_pairs)
+            + SHARES_WEIGHT * shares
+        )
+
+
+def learn_to_count(
+    recipe: Recipe,
+    model: BertForSequenceClassification,
+    texts: Sequence[TokenRow],
+    *,
+    identity: str,
+    checkpoint: Path,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> BertForSequenceClassification:
+    """Train `model` in place to the end of this part of the recipe, from the checkpoint where there is one of
+    `identity`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        counting = Counting(model)
+    rate = recipe.selector_learning_rate
+    optimizer = torch.optim.AdamW(counting.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
+    first = load_checkpoint(checkpoint, model=counting, optimizers=[optimizer], recipe=identity)
+    counting.train()
+    pad = model.config.pad_token_id
+    steps = recipe.selector_counting_steps
+    for step, batch in _batches(recipe, texts, first=first):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 50) * (1 - 0.9 * step / steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss = 0.0
+        for start in range(0, len(batch), ROWS):
+            part = batch[start : start + ROWS]
+            share = len(part) / len(batch)
+            found = share * counting.loss([row for row, _ in part], [counts for _, counts in part], pad=pad)
+            found.backward()
+            loss += found.item()
+        nn.utils.clip_grad_norm_(counting.parameters(), 1.0)
+        optimizer.step()
+        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == steps:
+            save_checkpoint(checkpoint, model=counting, optimizers=[optimizer], step=step + 1, recipe=identity)
+        on_step(step + 1, loss)
+    return model
+
+
+def _batches(
+    recipe: Recipe, texts: Sequence[TokenRow], *, first: int
+) -> Iterator[tuple[int, list[tuple[TokenRow, Counts]]]]:
+    """(step, texts with their counts, the shorter before the longer); a step's batch depends on its number alone."""
+    for step in range(first, recipe.selector_counting_steps):
+        rng = random.Random(f"counting/{recipe.seed}/{step}")  # noqa: S311 - text, not secrets
+        rows = sorted(rng.choices(texts, k=recipe.selector_counting_batch), key=lambda row: len(row.ids))
+        yield step, [(row, _some(count(row), rng)) for row in rows]
+
+
+def _some(counts: Counts, rng: random.Random) -> Counts:
+    asked = sorted(rng.sample(range(len(counts.places)), min(WORDS, len(counts.places))))
+    return Counts(
+        places=[counts.places[at] for at in asked],
+        words=[counts.words[at] for at in asked],
+        pairs=[counts.pairs[at] for at in asked],
+        shares=counts.shares,
+    )
