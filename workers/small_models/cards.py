@@ -142,9 +142,9 @@ al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the high
 ## Measured
 Dev questions of `manage.py lamp synthesize --users {users} --seed {SELECTORS_SEED} --strength {MEASURED.strength:g}
 --drift {MEASURED.drift:g} --manners {MEASURED.manners:g}` ({questions} in all);
-`python -m workers.small_models.selector_measuring --users {users}` measures it again. Bold: the best single retriever. *share*: how much of the gap between it and the oracle (each
-question's best output) the selector gets. *p*: of the difference from the best single retriever, paired by user.
-This selector is better than the best single retriever in {better} of {len(measured)} tasks, and gets
+`python -m workers.small_models.selector_measuring --users {users}` measures it again. Bold: the best single retriever.
+*share*: how much of the gap between it and the oracle (each question's best output) the selector gets. *p*: of the
+difference from the best single retriever, paired by user. This selector is better than the best single retriever in {better} of {len(measured)} tasks, and gets
 {mean_share(measured, reads):.0%} of the gap on average over the tasks that have one.
 
 {table(measured)}
