@@ -144,8 +144,9 @@ Dev questions of `manage.py lamp synthesize --users {users} --seed {SELECTORS_SE
 --drift {MEASURED.drift:g} --manners {MEASURED.manners:g}` ({questions} in all);
 `python -m workers.small_models.selector_measuring --users {users}` measures it again. Bold: the best single retriever.
 *share*: how much of the gap between it and the oracle (each question's best output) the selector gets. *p*: of the
-difference from the best single retriever, paired by user. This selector is better than the best single retriever in {better} of {len(measured)} tasks, and gets
-{mean_share(measured, reads):.0%} of the gap on average over the tasks that have one.
+difference from the best single retriever, paired by user. This selector is better than the best single retriever in
+{better} of {len(measured)} tasks, and gets {mean_share(measured, reads):.0%} of the gap on average
+over the tasks that have one.
 
 {table(measured)}
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from tokenizers import normalizers
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 WIDTH = 128
@@ -52,8 +53,8 @@ def untrained_selector_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -
         pad_token_id=tokenizer.pad_token_id,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        num_labels=1,
     )
+    config.num_labels = 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertForSequenceClassification(config)
@@ -62,7 +63,7 @@ def untrained_selector_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -
 
 
 @torch.no_grad()
-def _prepare(model: BertForSequenceClassification) -> None:
+def _prepare(model: Any) -> None:
     embeddings = model.bert.embeddings
     embeddings.word_embeddings.weight.normal_(0, 1)
     embeddings.position_embeddings.weight.copy_(PLACES * _sinusoids())
@@ -76,8 +77,7 @@ def _prepare(model: BertForSequenceClassification) -> None:
             attention.self.key.weight[rows] = alike
         attention.self.value.weight.normal_(0, VALUES)
         attention.output.dense.weight.normal_(0, VALUES)
-    pooler: nn.Linear = model.bert.pooler.dense
-    pooler.weight.normal_(0, VALUES)
+    model.bert.pooler.dense.weight.normal_(0, VALUES)
     model.classifier.weight.normal_(0, HEAD)
 
 

@@ -114,7 +114,7 @@ def learn_to_count(
     optimizer = torch.optim.AdamW(counting.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
     first = load_checkpoint(checkpoint, model=counting, optimizers=[optimizer], recipe=identity)
     counting.train()
-    pad = model.config.pad_token_id
+    pad = model.config.pad_token_id or 0
     steps = recipe.selector_counting_steps
     for step, batch in _batches(recipe, texts, first=first):
         for group in optimizer.param_groups:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from transformers import AutoTokenizer
+from transformers import PreTrainedTokenizerFast
 
 from workers.engine.checkpoints import CheckpointRefused
 from workers.engine.selector import Selector, token_rows, wrap_selector
@@ -30,7 +30,7 @@ def hyperparameters(recipe: Recipe) -> SelectorHyperparameters:
 
 def untrained_selector(recipe: Recipe, encoder: Path) -> Selector:
     """A selector that has learned nothing yet, with the small encoder's words."""
-    tokenizer = selector_tokenizer(AutoTokenizer.from_pretrained(encoder))
+    tokenizer = selector_tokenizer(PreTrainedTokenizerFast.from_pretrained(encoder))
     return wrap_selector(untrained_selector_model(tokenizer, seed=recipe.seed), tokenizer, name="selector")
 
 
