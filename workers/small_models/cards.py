@@ -128,24 +128,26 @@ al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the high
 - **Architecture**: `BertForSequenceClassification` with one label, {size} parameters; the small encoder's tokenizer,
   lower-casing. Half of the attention heads begin with equal weights for queries and keys, so that a word finds
   itself elsewhere.
-- **Pool**: no documents, BM25, the newest, and the small encoder's; four documents.
+- **Pool**: the newest documents and the small encoder's, four each.
 - **Data**: the small T5's answers to all questions of synthetic users of each task ({crowds}), of training seeds that
   no generated benchmark may use. One user of {recipe.selector_picked_every} was kept to pick the best step by.
 - **Recipe**: first {recipe.selector_counting_steps} steps of counting how often each word and pair of words stands in
-  the prompt; then the platform's own trainer: KL divergence from the softmax of the outputs' utilities over
+  the prompt. Then the platform's own trainer: KL divergence from the softmax of the candidates' worths over
   {recipe.selector_label_temperature:g} (the source divides by nothing; here texts' utilities differ by a tenth) to that
-  of the scores, {recipe.selector_epochs} epochs, AdamW, learning rate
-  {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} (the source's 1e-5 is for a large model),
-  {recipe.selector_batch} questions a step, seed {recipe.seed}. {REBUILD}
+  of the scores, AdamW, {recipe.selector_batch} questions a step, seed {recipe.seed}; {recipe.selector_evidence_epochs}
+  epochs at {recipe.selector_learning_rate * recipe.selector_evidence_rate:g} with the outputs' utilities and what
+  share of the entries holds the right answer's words as worths, and {recipe.selector_epochs} at
+  {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} with the utilities alone (the source's 1e-5 is for a
+  large model). {REBUILD}
 {LICENSE}
 
 ## Measured
 Dev questions of `manage.py lamp synthesize --users {users} --seed {SELECTORS_SEED} --strength {MEASURED.strength:g}
 --drift {MEASURED.drift:g} --manners {MEASURED.manners:g}` ({questions} in all);
 `python -m workers.small_models.selector_measuring --users {users}` measures it again. Bold: the best single retriever.
-*share*: how much of the gap between it and the oracle (each question's best output) the selector gets. *p*: of the
-difference from the best single retriever, paired by user. This selector is better than the best single retriever in
-{better} of {len(measured)} tasks, and gets {mean_share(measured, reads):.0%} of the gap on average
+*share*: how much of the gap between it and the oracle (each question's best output of the pool) the selector
+gets. *p*: of the difference from the best single retriever, paired by user. This selector is better than the best
+single retriever in {better} of {len(measured)} tasks, and gets {mean_share(measured, reads):.0%} of the gap on average
 over the tasks that have one.
 
 {table(measured)}

@@ -71,8 +71,8 @@ class Recipe:
 
     # Crowds that the selectors' feedback is about.
     selector_crowds: tuple[Crowd, ...] = (
-        Crowd(Setting(strength=1.0, drift=0.5, manners=1.0), users=1200),
-        Crowd(Setting(strength=0.9, drift=0.5, manners=1.0), users=400),
+        Crowd(Setting(strength=1.0, drift=0.5, manners=1.0), users=1500),
+        Crowd(Setting(strength=0.9, drift=0.5, manners=1.0), users=300),
         Crowd(Setting(strength=1.0, drift=0.5), users=200),
     )
     selector_people: int = 7  # their seed, among those for training; the small T5's users have another
@@ -80,11 +80,14 @@ class Recipe:
     selector_learning_rate: float = 1e-3
     selector_counting_steps: int = 400
     selector_counting_batch: int = 32
-    selector_feedback_rate: float = 0.7  # of the learning rate, once the selector can count
     selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
-    selector_epochs: int = 2
     selector_batch: int = 16
-    selector_validations: int = 8
+    # On what the prompts' entries and the outputs say, then on the outputs alone.
+    selector_evidence_rate: float = 0.7  # of the learning rate
+    selector_evidence_epochs: int = 2
+    selector_feedback_rate: float = 0.3
+    selector_epochs: int = 1
+    selector_validations: int = 4
 
     pool_batches: int = 32  # samples are made and sorted by length this many batches at a time
     checkpoint_steps: int = 100
@@ -128,6 +131,7 @@ SMOKE = Recipe(
     selector_picked_every=2,
     selector_counting_steps=3,
     selector_counting_batch=4,
+    selector_evidence_epochs=1,
     selector_epochs=1,
     selector_batch=2,
     selector_validations=1,

@@ -1,7 +1,10 @@
 """What the small selectors learn from and are measured on: the small T5's answers with each member of a pool of
 retrievers (LaMP reference §3).
 
-Every question of some synthetic users is answered once for each member; prompt and output are kept.
+Every question of some synthetic users is answered once for each member; prompt and output are kept. The pool holds two
+members that differ: the newest documents, and those nearest to the question. With BM25 and no documents in it besides,
+the oracle would be the best of four draws, of which two are much alike and one is hopeless: most of what there is to
+gain would be luck (docs/synthetic.md has the numbers).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 
 from lamp.catalogue import get_task
 from lamp.queries import document_text, query_of
+from lamp.selector_texts import SelectorText
 from lamp.synthetic.benchmark import TRAINING_SEEDS
 from lamp.synthetic.population import DEV, RECIPES, Asked, Person, people
 from lamp.utility import utility
@@ -32,8 +36,11 @@ from workers.engine.generation import GenerationRow, generate
 from workers.engine.selector_training import SelectorSample
 from workers.small_models.recipe import Recipe, Setting
 from workers.small_models.samples import TASKS
+from workers.small_models.selector_evidence import evidence
 
-NONE, BM25, RECENCY, CONTRIEVER = POOL = ("none", "bm25", "recency", "contriever")
+NONE, BM25, RECENCY, CONTRIEVER = MEMBERS = ("none", "bm25", "recency", "contriever")
+POOL = (RECENCY, CONTRIEVER)
+"""What the small selectors choose among."""
 DOCUMENTS = 4
 MAX_OUTPUT_TOKENS = 48
 ROWS = 32
@@ -41,23 +48,34 @@ ROWS = 32
 
 @dataclass(frozen=True)
 class PoolAnswers:
-    """A question with each pool member's prompt and the output it gave, in the pool's order."""
+    """A question with the prompt that each of some members makes and the output it gave, in the members' order."""
 
     task_key: str
     user_id: int
     question_id: str
     gold: str
+    members: tuple[str, ...]
     prompts: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def sample(self, *, reads: str) -> SelectorSample:
-        """What a selector that reads "pre" or "post" learns from."""
+        """What a selector of the `POOL` that reads "pre" or "post" learns from, or chooses among."""
         task = get_task(self.task_key)
-        pairs = zip(self.prompts, self.outputs, strict=True)
-        return SelectorSample(
-            tuple(selector_text(reads=reads, prompt=prompt, output=output) for prompt, output in pairs),
-            tuple(utility(task, output=output, gold=self.gold) for output in self.outputs),
-        )
+        utilities = tuple(utility(task, output=output, gold=self.gold) for _, output in self._candidates())
+        return SelectorSample(self.texts(reads=reads), utilities)
+
+    def texts(self, *, reads: str) -> tuple[SelectorText, ...]:
+        """What a selector of the `POOL` reads of each candidate."""
+        return tuple(selector_text(reads=reads, prompt=prompt, output=output) for prompt, output in self._candidates())
+
+    def evidence(self) -> tuple[float, ...]:
+        """How much each candidate's entries speak for the right answer."""
+        return evidence(self.gold, [prompt for prompt, _ in self._candidates()], documents=DOCUMENTS)
+
+    def _candidates(self) -> list[tuple[str, str]]:
+        """Prompt and output of each member of the `POOL`."""
+        places = [self.members.index(member) for member in POOL]
+        return [(self.prompts[place], self.outputs[place]) for place in places]
 
 
 def pool_answers(
@@ -66,17 +84,18 @@ def pool_answers(
     task_key: str,
     persons: Iterable[Person],
     *,
+    members: tuple[str, ...] = POOL,
     splits: Sequence[str] | None = None,
 ) -> list[PoolAnswers]:
-    """The answers of the whole `POOL` to the persons' questions of some splits (all where not given)."""
+    """The answers that some members give to the persons' questions of some splits (all where not given)."""
     asked = [
         (person, question, prompts)
         for person in persons
-        for question, prompts in _prompts(base, encoder, task_key, person)
+        for question, prompts in _prompts(base, encoder, task_key, person, members=members)
         if splits is None or question.split in splits
     ]
     places = sorted(
-        ((row, member) for row in range(len(asked)) for member in range(len(POOL))),
+        ((row, member) for row in range(len(asked)) for member in range(len(members))),
         key=lambda place: (len(asked[place[0]][2][place[1]]), place),
     )
     outputs: dict[tuple[int, int], str] = {}
@@ -91,15 +110,16 @@ def pool_answers(
             user_id=person.user_id,
             question_id=question.question_id,
             gold=question.output,
+            members=members,
             prompts=prompts,
-            outputs=tuple(outputs[row, member] for member in range(len(POOL))),
+            outputs=tuple(outputs[row, member] for member in range(len(members))),
         )
         for row, (person, question, prompts) in enumerate(asked)
     ]
 
 
 def _prompts(
-    base: BaseModel, encoder: Encoder, task_key: str, person: Person
+    base: BaseModel, encoder: Encoder, task_key: str, person: Person, *, members: tuple[str, ...]
 ) -> Iterator[tuple[Asked, tuple[str, ...]]]:
     task = get_task(task_key)
     texts = [document_text(task, written.fields) for written in person.documents]
@@ -116,7 +136,8 @@ def _prompts(
         }
         chosen = {
             member: [person.documents[place].fields for place in order_by_score(scores[member])[:DOCUMENTS]]
-            for member in scores
+            for member in members
+            if member in scores
         }
         yield (
             question,
@@ -124,7 +145,7 @@ def _prompts(
                 build_prompt(task, question.input, chosen[member], tokenizer=base.tokenizer)
                 if member in chosen
                 else question.input
-                for member in POOL
+                for member in members
             ),
         )
 
@@ -189,14 +210,15 @@ def _write(path: Path, answers: Sequence[PoolAnswers]) -> None:
 
 def _read(line: str) -> PoolAnswers:
     values = json.loads(line)
-    return PoolAnswers(**{**values, "prompts": tuple(values["prompts"]), "outputs": tuple(values["outputs"])})
+    lists = {name: tuple(values[name]) for name in ("members", "prompts", "outputs")}
+    return PoolAnswers(**{**values, **lists})
 
 
 def benchmark_answers(
     base: BaseModel, encoder: Encoder, task_key: str, *, users: int, seed: int, setting: Setting
 ) -> list[PoolAnswers]:
-    """The pool's answers to the dev questions of `manage.py lamp synthesize` with the same arguments."""
+    """All members' answers to the dev questions of `manage.py lamp synthesize` with the same arguments."""
     if seed in TRAINING_SEEDS:
         raise ValueError("the benchmark may not hold users of a training seed")
     persons = crowd_of(task_key, setting, users=range(1, users + 1), seed=seed)
-    return pool_answers(base, encoder, task_key, persons, splits=(DEV,))
+    return pool_answers(base, encoder, task_key, persons, members=MEMBERS, splits=(DEV,))

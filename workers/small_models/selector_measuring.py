@@ -25,7 +25,7 @@ from workers.engine.selector import Selector, load_selector, score
 from workers.small_models import SMALL_ENCODER, SMALL_SELECTOR_POST, SMALL_SELECTOR_PRE, SMALL_T5
 from workers.small_models.recipe import Setting
 from workers.small_models.samples import TASKS
-from workers.small_models.selector_feedback import POOL, PoolAnswers, benchmark_answers
+from workers.small_models.selector_feedback import MEMBERS, POOL, PoolAnswers, benchmark_answers
 
 # Its users were looked at by nobody who chose the recipe's numbers.
 MEASURED_SEED = 2027
@@ -38,8 +38,8 @@ ROWS = 32
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a selector reached in one task: the metric, the share of the gap between the best single retriever and the
-    oracle (None where there is no gap), and the p-value of its difference from that retriever, paired by user.
+    """What a selector reached in one task: the metric, the share of the gap between the best single retriever and its
+    pool's oracle (None where there is no gap), and the p-value of its difference from that retriever, paired by user.
     """
 
     score: float
@@ -49,8 +49,8 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Measured:
-    """One task: how many questions, its metric, each pool member's score, the oracle's (the best output of each
-    question), and the selectors'.
+    """One task: how many questions, its metric, the score of each retriever alone, of the pool's oracle (each
+    question's best output of the pool), of the oracle of all `MEMBERS`, and the selectors'.
     """
 
     questions: int
@@ -58,13 +58,14 @@ class Measured:
     members: Mapping[str, float]
     best: str
     oracle: float
+    oracle_of_all: float
     chosen: Mapping[str, Chosen]
 
 
 def measure_selectors(
     selectors: Mapping[str, Selector], answers: Mapping[str, Sequence[PoolAnswers]]
 ) -> dict[str, Measured]:
-    """By task: `selectors` ("pre" and "post") against each member of the pool and the oracle."""
+    """By task: `selectors` ("pre" and "post") of the `POOL` against each of `MEMBERS` and the oracle."""
     return {task_key: _measure_task(selectors, task_key, rows) for task_key, rows in answers.items()}
 
 
@@ -76,12 +77,13 @@ def _measure_task(selectors: Mapping[str, Selector], task_key: str, rows: Sequen
         [[sample_scores(task, output, row.gold)[metric.name] for output in row.outputs] for row in rows]
     )
     best = int(scores.mean(axis=0).argmax())
-    single, oracle = scores[:, best], scores.max(axis=1)
+    of_pool = scores[:, [MEMBERS.index(member) for member in POOL]]
+    single, oracle = scores[:, best], of_pool.max(axis=1)
     gap = float(oracle.mean() - single.mean())
     users = np.array([row.user_id for row in rows])
     chosen = {}
     for reads, selector in selectors.items():
-        reached = scores[np.arange(len(rows)), choices(selector, rows, reads=reads)]
+        reached = of_pool[np.arange(len(rows)), choices(selector, rows, reads=reads)]
         gained = reached - single
         chosen[reads] = Chosen(
             score=sign * float(reached.mean()),
@@ -91,16 +93,17 @@ def _measure_task(selectors: Mapping[str, Selector], task_key: str, rows: Sequen
     return Measured(
         questions=len(rows),
         metric=metric.name,
-        members={member: sign * float(mean) for member, mean in zip(POOL, scores.mean(axis=0), strict=True)},
-        best=POOL[best],
+        members={member: sign * float(mean) for member, mean in zip(MEMBERS, scores.mean(axis=0), strict=True)},
+        best=MEMBERS[best],
         oracle=sign * float(oracle.mean()),
+        oracle_of_all=sign * float(scores.max(axis=1).mean()),
         chosen=chosen,
     )
 
 
 def choices(selector: Selector, rows: Sequence[PoolAnswers], *, reads: str) -> np.ndarray[Any, Any]:
     """The place in the pool that the selector chooses for each question; of equal scores the first."""
-    texts = [text for row in rows for text in row.sample(reads=reads).texts]
+    texts = [text for row in rows for text in row.texts(reads=reads)]
     found: np.ndarray[Any, Any] = score(selector, texts, exact=False, batch_size=ROWS).reshape(len(rows), -1)
     return found.argmax(axis=1)
 
@@ -115,8 +118,8 @@ def mean_share(measured: Mapping[str, Measured], reads: str) -> float:
 def table(measured: Mapping[str, Measured]) -> str:
     """A Markdown table, one row a task, and one of the mean shares."""
     lines = [
-        f"| task | metric | {' | '.join(POOL)} | RSPG-Pre | share | p | RSPG-Post | share | p | oracle |",
-        "|---|---|" + "---|" * (len(POOL) + 7),
+        f"| task | metric | {' | '.join(MEMBERS)} | RSPG-Pre | share | p | RSPG-Post | share | p | oracle | of four |",
+        "|---|---|" + "---|" * (len(MEMBERS) + 8),
     ]
     for task_key, one in measured.items():
         members = " | ".join(
@@ -126,16 +129,17 @@ def table(measured: Mapping[str, Measured]) -> str:
             f"{found.score:.3f} | {'—' if found.share is None else f'{found.share:+.2f}'} | {found.p:.3f}"
             for found in (one.chosen[PRE], one.chosen[POST])
         )
-        lines.append(f"| {task_key} | {one.metric} | {members} | {chosen} | {one.oracle:.3f} |")
+        oracles = f"{one.oracle:.3f} | {one.oracle_of_all:.3f}"
+        lines.append(f"| {task_key} | {one.metric} | {members} | {chosen} | {oracles} |")
     means = " | ".join(f" | {mean_share(measured, reads):+.2f} | " for reads in (PRE, POST))
-    lines.append(f"| mean | |{' |' * len(POOL)} {means} | |")
+    lines.append(f"| mean | |{' |' * len(MEMBERS)} {means} | | |")
     return "\n".join(lines)
 
 
 def answered(
     *, users: int, seed: int, setting: Setting, t5: Path = SMALL_T5, encoder: Path = SMALL_ENCODER
 ) -> dict[str, list[PoolAnswers]]:
-    """The pool's answers to a benchmark's dev questions, by task."""
+    """All members' answers to a benchmark's dev questions, by task."""
     base, dense = load_base_model(str(t5)), load_encoder(str(encoder))
     return {key: benchmark_answers(base, dense, key, users=users, seed=seed, setting=setting) for key in TASKS}
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import Posed, draw_some, sentence
+from lamp.synthetic.makers import SIDE_BY_SIDE, Posed, draw_some, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import language, person, phrase, place
 
@@ -27,11 +28,27 @@ PLOTS = (
 JOINTS = ("while", "and", "until", "before", "because", "just as", "where")
 
 
+class Preference(NamedTuple):
+    """Of two tags that both fit, the one that is given before the other."""
+
+    given: str
+    over: str
+
+
 class Films:
     """Makes film lovers and the films they tagged."""
 
     def draw(self, rng: random.Random) -> Traits:
         return {"favourites": draw_some(rng, get_task("LaMP-2").labels or (), TAGS_OF_A_USER)}
+
+    def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
+        """Side by side: of three tags each is given before one of the others, so that only a film of the same two says
+        which. One after the other: of two tags the one, and then the other.
+        """
+        tags = draw_some(rng, get_task("LaMP-2").labels or (), SIDE_BY_SIDE if side_by_side else 2)
+        return tuple(
+            {"favourites": Preference(given, over)} for given, over in zip(tags, (*tags[1:], tags[0]), strict=True)
+        )
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
         given, _, description = self._film(rng, traits)
@@ -40,14 +57,19 @@ class Films:
     def question(self, rng: random.Random, traits: Traits, *, own: Traits, strength: float) -> Posed:
         given, other, description = self._film(rng, traits)
         # Where both tags or neither are the user's own, the order of the labels decides.
-        fitting = sorted({given, other}, key=lambda tag: (tag not in own["favourites"], tag))
+        liked = _liked(own)
+        fitting = sorted({given, other}, key=lambda tag: (tag not in liked, tag))
         asked, gold = pair_of(get_task("LaMP-2"), {"description": description, "tag": given})
         return Posed(asked, gold, fitting[0])
 
     def _film(self, rng: random.Random, traits: Traits) -> tuple[str, str, str]:
         """(the tag that is given, the other that fits, the description)"""
-        given = rng.choice(traits["favourites"])
-        other = rng.choice([tag for tag in get_task("LaMP-2").labels or () if tag not in traits["favourites"]])
+        liked = _liked(traits)
+        given = rng.choice(liked)
+        if isinstance(traits["favourites"], Preference):
+            other = traits["favourites"].over
+        else:
+            other = rng.choice([tag for tag in get_task("LaMP-2").labels or () if tag not in liked])
         return given, other, self._plot(rng, [given, other])
 
     def _plot(self, rng: random.Random, tags: list[str]) -> str:
@@ -66,3 +88,9 @@ class Films:
                 joint=rng.choice(JOINTS),
             )
         )
+
+
+def _liked(traits: Traits) -> tuple[str, ...]:
+    """The tags that are given where they fit."""
+    favourites: tuple[str, ...] | Preference = traits["favourites"]
+    return (favourites.given,) if isinstance(favourites, Preference) else favourites

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from lamp.synthetic.traits import Traits
+from lamp.synthetic.traits import Draw, Traits
 
 Item = TypeVar("Item")
 
@@ -30,6 +30,12 @@ class Maker(Protocol):
         """Traits of a fresh user."""
         ...
 
+    def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
+        """Traits of one who has several manners: `SIDE_BY_SIDE` of them, each for what it is about; or two, of which
+        the second comes after the first about the same things.
+        """
+        ...
+
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
         """A document's fields, without id and date."""
         ...
@@ -39,6 +45,18 @@ class Maker(Protocol):
         user's `own` traits decide with the probability `strength`.
         """
         ...
+
+
+SIDE_BY_SIDE = 3
+
+
+def manners_by_subject(rng: random.Random, draw: Draw, *, side_by_side: bool) -> tuple[Traits, ...]:
+    """Manners of which each has one subject: side by side one of its own, one after the other the same."""
+    drawn = [draw(rng) for _ in range(SIDE_BY_SIDE if side_by_side else 2)]
+    subjects = [one["interests"][0] if side_by_side else drawn[0]["interests"][0] for one in drawn]
+    return tuple(
+        {**one, "interests": (subject,) * len(one["interests"])} for one, subject in zip(drawn, subjects, strict=True)
+    )
 
 
 def chosen_subject(rng: random.Random, traits: Traits) -> int:

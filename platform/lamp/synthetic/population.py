@@ -19,7 +19,7 @@ from lamp.synthetic.films import Films
 from lamp.synthetic.makers import Maker
 from lamp.synthetic.reviews import Reviews
 from lamp.synthetic.titles import MAIL, NEWS, PAPERS, Titles
-from lamp.synthetic.traits import Character, draw_character, mood
+from lamp.synthetic.traits import Character, draw_character, mood, several_manners
 from lamp.synthetic.tweets import Tweets
 
 SMALLEST_PROFILE = 4
@@ -95,8 +95,9 @@ def people(
     """The users of the given numbers, one at a time.
 
     `strength` (0 to 1): how much a user's traits decide what they write; `drift` (0 to 1): how much the traits move
-    once in a life; `manners` (0 to 1): how many users have several manners of writing (`traits.draw_character`). Raises
-    `ValueError` for an unknown task or a number out of its range.
+    once in a life; `manners` (0 to 1): how many users have several manners of writing instead, half of them one after
+    the other and half side by side (`makers.Maker.manners`). Raises `ValueError` for an unknown task or a number out of
+    its range.
     """
     if task_key not in RECIPES:
         raise ValueError(f"no synthetic users for the task {task_key!r}; there are {', '.join(RECIPES)}")
@@ -111,7 +112,11 @@ def _person(task_key: str, *, user: int, seed: int, strength: float, drift: floa
     recipe = RECIPES[task_key]
     maker = recipe.maker
     rng = random.Random(f"{seed}/{task_key}/{user}")  # noqa: S311 - a generator of text, not of secrets
-    character = draw_character(rng, maker.draw, drift=drift, manners=manners)
+    character = draw_character(rng, maker.draw, drift=drift)
+    if manners and (chance := rng.random()) < manners:
+        side_by_side = chance < manners / 2
+        drawn = maker.manners(rng, side_by_side=side_by_side)
+        character = several_manners(drawn, change=character.change, side_by_side=side_by_side)
     plan = _plan(rng, _profile_size(rng, *recipe.lamp_profile))
 
     events = plan[-1][0] + len(plan)

@@ -11,7 +11,7 @@ from statistics import median_low
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import Posed, chosen_subject, draw_some, sentence
+from lamp.synthetic.makers import Posed, chosen_subject, draw_some, manners_by_subject, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import PRAISE, SUBJECTS, language, phrase
 
@@ -40,6 +40,9 @@ class Reviews:
             "interests": draw_some(rng, range(SUBJECTS), SORTS_OF_A_REVIEWER),
             "leaning": rng.choice(LEANINGS),
         }
+
+    def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
+        return manners_by_subject(rng, self.draw, side_by_side=side_by_side)
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
         liked, text = self._opinion(rng, traits)

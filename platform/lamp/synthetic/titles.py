@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import Posed, chosen_subject, draw_some, place_of, sentence
+from lamp.synthetic.makers import Posed, chosen_subject, draw_some, manners_by_subject, place_of, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import SUBJECTS, WEEKDAYS, language, person, phrase, place
 
@@ -148,6 +148,9 @@ class Titles:
             "shape": rng.choice(self.genre.shapes),
             "closings": tuple(_two_words(rng, self.genre.closed) for _ in range(SUBJECTS_OF_A_WRITER)),
         }
+
+    def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
+        return manners_by_subject(rng, self.draw, side_by_side=side_by_side)
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
         return self._titled(self._facts(rng, chosen_subject(rng, traits)), traits)

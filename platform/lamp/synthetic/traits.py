@@ -5,9 +5,9 @@ component is, with the probability `strength`, the user's own, else that of a pa
 profile says anything about an answer. With `drift` above 0 some components change once in the user's life, so that
 later documents say more about later answers.
 
-With `manners` above 0 some users have more than one manner of writing. Half of those have one after the other, on the
-same subjects; the others have several side by side, each for a subject of its own. So of some users the newest
-documents say most, and of others those that are about what is asked.
+Some users may have several manners of writing (`several_manners`). Half of those have one after the other, on one
+subject; the others have them side by side, each for a subject of its own. So of some users the newest documents say
+most, and of others those that are about what is asked.
 """
 
 from __future__ import annotations
@@ -20,18 +20,13 @@ from typing import Any
 Traits = Mapping[str, Any]
 Draw = Callable[[random.Random], Traits]
 
-INTERESTS = "interests"
-"""The component that holds the subjects a user writes about, in tasks that have subjects."""
-VOICES = 3
-"""The manners of a user who has several side by side."""
-
 
 @dataclass(frozen=True)
 class Character:
     """A user's traits over a life that runs from 0 to 1: `early` before `change`, `late` from then on.
 
-    One who has several manners side by side has `voices` instead, all of them at any moment; `early` and `late` are
-    then the first of them.
+    One who has several manners side by side has them as `voices` instead, all of them at any moment; `early` and `late`
+    are then the first of them.
     """
 
     early: Traits
@@ -46,30 +41,18 @@ class Character:
         return self.early if moment < self.change else self.late
 
 
-def draw_character(rng: random.Random, draw: Draw, *, drift: float, manners: float = 0.0) -> Character:
-    """Draw a user.
-
-    With the probability `manners` (0 to 1) the user has several: one after the other, where at the change everything
-    but the subjects is drawn anew; or side by side, where each voice is drawn anew and writes about one subject. Any
-    other user has each component drawn anew at the change with the probability `drift` (0 to 1).
-    """
+def draw_character(rng: random.Random, draw: Draw, *, drift: float) -> Character:
+    """Draw a user; each component is drawn anew at the change with the probability `drift` (0 to 1)."""
     early, other = draw(rng), draw(rng)
     moved = {name: rng.random() < drift for name in early}
-    change = rng.uniform(0.4, 0.8)
-    if manners and (chance := rng.random()) < manners:
-        if chance < manners / 2:
-            voices = tuple(_on_one_subject(draw(rng)) for _ in range(VOICES))
-            return Character(early=voices[0], late=voices[0], change=change, voices=voices)
-        moved = {name: name != INTERESTS for name in early}
     late = {name: other[name] if moved[name] else value for name, value in early.items()}
-    return Character(early=early, late=late, change=change)
+    return Character(early=early, late=late, change=rng.uniform(0.4, 0.8))
 
 
-def _on_one_subject(traits: Traits) -> Traits:
-    if INTERESTS not in traits:
-        return traits
-    interests = traits[INTERESTS]
-    return {**traits, INTERESTS: (interests[0],) * len(interests)}
+def several_manners(manners: tuple[Traits, ...], *, change: float, side_by_side: bool) -> Character:
+    """A user of these manners: all of them side by side, or the first until `change` and then the second."""
+    early, late = manners[0], manners[0 if side_by_side else 1]
+    return Character(early=early, late=late, change=change, voices=manners if side_by_side else ())
 
 
 def mood(rng: random.Random, own: Traits, draw: Draw, *, strength: float) -> Traits:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 
 from lamp.catalogue import get_task
-from lamp.synthetic.makers import Posed, chosen_subject, draw_some, place_of
+from lamp.synthetic.makers import Posed, chosen_subject, draw_some, manners_by_subject, place_of
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import SUBJECTS, WEEKDAYS, language, person, phrase, place
 
@@ -55,6 +55,9 @@ class Tweets:
             "end": " ".join(map(rng.choice, ENDS)),
             "pet words": {plain: rng.choice(pets) for plain, pets in PET_WORDS.items()},
         }
+
+    def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
+        return manners_by_subject(rng, self.draw, side_by_side=side_by_side)
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
         subject = chosen_subject(rng, traits)

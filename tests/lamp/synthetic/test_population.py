@@ -92,10 +92,10 @@ def test_an_answer_resembles_the_users_own_documents_by_strength(task_key):
     assert abs(own - strange) < 0.05
 
 
-def known_tags(*, strength):
+def known_tags(*, strength, manners=0.0):
     """Share of questions whose gold is a tag that the user has given before."""
     agreeing = []
-    for person in crowd("LaMP-2", users=80, strength=strength):
+    for person in crowd("LaMP-2", users=80, strength=strength, manners=manners):
         tags = {written.fields["tag"] for written in person.documents}
         agreeing += [asked.output in tags for asked in person.questions]
     return sum(agreeing) / len(agreeing)
@@ -104,6 +104,8 @@ def known_tags(*, strength):
 def test_a_tag_is_one_the_user_gives_only_by_strength():
     assert known_tags(strength=1.0) > 0.9
     assert known_tags(strength=0.0) < 0.75
+    assert known_tags(strength=1.0, manners=1.0) > 0.9
+    assert known_tags(strength=0.0, manners=1.0) < 0.75
 
 
 def test_reviewers_lean_to_one_side_by_strength():
@@ -195,15 +197,33 @@ def test_manners_side_by_side_belong_to_subjects_and_run_through_a_whole_life():
             assert len(openings) < 10 or set(openings[:half]) & set(openings[half:])
 
 
-def test_one_manner_follows_another_on_the_same_subjects():
+def test_one_manner_follows_another_on_one_subject():
     for person in crowd("LaMP-4", users=20, manners=1.0):
         early, late = person.character.early, person.character.late
         assert early["interests"] == late["interests"]
+        assert len(set(early["interests"])) == 1
         if not person.character.voices:
             # A repeated document has the manner of its first time.
             first = {written.fields["text"]: written for written in reversed(person.documents)}
             for written in first.values():
                 assert opening_of(written) == (early if written.day < person.change else late)["opening"]
+
+
+def test_one_after_the_other_of_two_tags_first_the_one_and_then_the_other_is_given():
+    for person in crowd("LaMP-2", users=20, manners=1.0):
+        early, late = person.character.early["favourites"], person.character.late["favourites"]
+        if not person.character.voices:
+            assert (early.given, early.over) == (late.over, late.given)
+            first = {written.fields["description"]: written for written in reversed(person.documents)}
+            for written in first.values():
+                assert written.fields["tag"] == (early if written.day < person.change else late).given
+
+
+def test_side_by_side_each_of_three_tags_is_given_before_one_of_the_others():
+    for person in crowd("LaMP-2", users=20, manners=1.0):
+        preferences = [voice["favourites"] for voice in person.character.voices]
+        assert {one.given for one in preferences} == {one.over for one in preferences}
+        assert all(one.given != one.over for one in preferences)
 
 
 @pytest.mark.parametrize("task_key", TASKS)

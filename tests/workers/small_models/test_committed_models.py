@@ -97,8 +97,8 @@ def test_a_selector_says_what_it_reads_and_of_which_models(reads):
     assert record["reads"] == reads
     assert record["tasks"] == list(TASKS)
     assert record["task_versions"] == task_versions(TASKS)
-    assert [member["retriever"] for member in record["pool"]] == ["none", "bm25", "recency", "contriever"]
-    assert record["pool"][3]["encoder_revision"] == folder_revision(SMALL_ENCODER)
+    assert [member["retriever"] for member in record["pool"]] == ["recency", "contriever"]
+    assert record["pool"][1]["encoder_revision"] == folder_revision(SMALL_ENCODER)
     assert record["base_model_revision"] == folder_revision(SMALL_T5)
     assert set(record) >= {"documents", "hyperparameters", "seed", "feedback_digest", "metrics"}
 

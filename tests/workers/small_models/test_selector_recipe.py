@@ -12,7 +12,7 @@ from workers.engine.selector import load_selector, score, write_selector
 from workers.small_models import SMALL_ENCODER, SMALL_T5
 from workers.small_models.__main__ import main
 from workers.small_models.recipe import SMOKE, Setting
-from workers.small_models.selector_feedback import POOL, PoolAnswers, benchmark_answers, gather
+from workers.small_models.selector_feedback import MEMBERS, POOL, PoolAnswers, benchmark_answers, gather
 from workers.small_models.selector_measuring import mean_share, measure_selectors
 from workers.small_models.selector_training import train_selector, untrained_selector
 
@@ -31,8 +31,8 @@ def one_thread_and_no_hub(monkeypatch):
 
 
 def answers(number: int, *, outputs: tuple[str, ...] = ("4", "1", "5", "3"), gold: str = "5") -> PoolAnswers:
-    prompts = tuple(f"{member} says {number}" for member in POOL)
-    return PoolAnswers("LaMP-3", number // 2, str(number), gold, prompts, outputs)
+    prompts = tuple(f"{member} says {number}" for member in MEMBERS)
+    return PoolAnswers("LaMP-3", number // 2, str(number), gold, MEMBERS, prompts, outputs)
 
 
 FEEDBACK = [answers(number) for number in range(6)]
@@ -68,7 +68,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path):
     again, _ = train_selector(
         SMOKE, SMALL_ENCODER, checkpoint=checkpoint, on_step=lambda step, loss: steps.append(step), **TRAINING
     )
-    assert steps == [3, 1, 2, 3]  # of counting the last, then those of the feedback
+    assert steps == [3, 1, 2, 3, 1, 2, 3]  # of counting the last, then those of the evidence and of the feedback
     assert bytes_of(again, tmp_path / "again") == bytes_of(whole, tmp_path / "whole")
 
 
@@ -127,19 +127,33 @@ def chosen(monkeypatch):
 
 
 @pytest.mark.usefixtures("chosen")
-def test_shares_are_of_the_gap_between_the_best_single_retriever_and_the_oracle():
-    # Errors by member: (1, 4, 0, 2) and (1, 0, 4, 2); "none" is the best single one, with an error of 1 on average.
-    rows = [answers(0), answers(2, outputs=("4", "5", "1", "3"))]
-    measured = measure_selectors({PRE: Always("none"), POST: Always("recency")}, {"LaMP-3": rows})["LaMP-3"]
-    assert (measured.metric, measured.best, measured.members["none"], measured.oracle) == ("MAE", "none", 1, 0)
+def test_shares_are_of_the_gap_between_the_best_single_retriever_and_the_pools_oracle():
+    # Errors of recency and contriever: (0, 2) and (4, 0); the latter is the best single one, with 1 on average.
+    rows = [answers(0), answers(2, outputs=("3", "1", "1", "5"))]
+    measured = measure_selectors({PRE: Always("contriever"), POST: Always("recency")}, {"LaMP-3": rows})["LaMP-3"]
+    assert (measured.metric, measured.best, measured.members["contriever"], measured.oracle) == (
+        "MAE",
+        "contriever",
+        1,
+        0,
+    )
     assert (measured.chosen[PRE].score, measured.chosen[PRE].share) == (1, 0)
     assert (measured.chosen[POST].score, measured.chosen[POST].share) == (2, -1)
 
 
 @pytest.mark.usefixtures("chosen")
+def test_the_best_single_retriever_may_be_none_of_the_pool():
+    # Errors: (1, 4, 0, 2) and (1, 0, 3, 1).
+    rows = [answers(0), answers(2, outputs=("4", "5", "2", "4"))]
+    measured = measure_selectors({PRE: Always("contriever")}, {"LaMP-3": rows})["LaMP-3"]
+    assert (measured.best, measured.oracle, measured.oracle_of_all) == ("none", 0.5, 0)
+    assert measured.chosen[PRE].share == -1
+
+
+@pytest.mark.usefixtures("chosen")
 def test_where_all_members_answer_alike_there_is_no_gap_and_no_gain():
     rows = [answers(number, outputs=("4",) * 4) for number in range(4)]
-    measured = measure_selectors({PRE: Always("bm25"), POST: Always("recency")}, {"LaMP-3": rows})
+    measured = measure_selectors({PRE: Always("contriever"), POST: Always("recency")}, {"LaMP-3": rows})
     assert measured["LaMP-3"].chosen[PRE].share is None
     assert mean_share(measured, PRE) == 0
 
