@@ -132,13 +132,11 @@ al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the high
 - **Data**: the small T5's answers to all questions of synthetic users of each task ({crowds}), of training seeds that
   no generated benchmark may use. One user of {recipe.selector_picked_every} was kept to pick the best step by.
 - **Recipe**: first {recipe.selector_counting_steps} steps of counting how often each word and pair of words stands in
-  the prompt. Then the platform's own trainer: KL divergence from the softmax of the candidates' worths over
+  the prompt. Then the platform's own trainer: KL divergence from the softmax of the outputs' utilities over
   {recipe.selector_label_temperature:g} (the source divides by nothing; here texts' utilities differ by a tenth) to that
-  of the scores, AdamW, {recipe.selector_batch} questions a step, seed {recipe.seed}; {recipe.selector_evidence_epochs}
-  epochs at {recipe.selector_learning_rate * recipe.selector_evidence_rate:g} with the outputs' utilities and what
-  share of the entries holds the right answer's words as worths, and {recipe.selector_epochs} at
-  {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} with the utilities alone (the source's 1e-5 is for a
-  large model). {REBUILD}
+  of the scores, AdamW at {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} (the source's 1e-5 is for a
+  large model), epochs: {recipe.selector_epochs}, {recipe.selector_batch} questions a step, seed {recipe.seed}.
+  {REBUILD}
 {LICENSE}
 
 ## Measured

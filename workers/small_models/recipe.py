@@ -78,14 +78,11 @@ class Recipe:
     selector_people: int = 7  # their seed, among those for training; the small T5's users have another
     selector_picked_every: int = 15  # every so many users one is kept to pick the best step by
     selector_learning_rate: float = 1e-3
-    selector_counting_steps: int = 400
+    selector_counting_steps: int = 600
     selector_counting_batch: int = 32
     selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
     selector_batch: int = 16
-    # On what the prompts' entries and the outputs say, then on the outputs alone.
-    selector_evidence_rate: float = 0.7  # of the learning rate
-    selector_evidence_epochs: int = 2
-    selector_feedback_rate: float = 0.3
+    selector_feedback_rate: float = 0.5  # of the learning rate, once the selector can count
     selector_epochs: int = 1
     selector_validations: int = 4
 
@@ -131,7 +128,6 @@ SMOKE = Recipe(
     selector_picked_every=2,
     selector_counting_steps=3,
     selector_counting_batch=4,
-    selector_evidence_epochs=1,
     selector_epochs=1,
     selector_batch=2,
     selector_validations=1,

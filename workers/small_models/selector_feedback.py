@@ -36,7 +36,6 @@ from workers.engine.generation import GenerationRow, generate
 from workers.engine.selector_training import SelectorSample
 from workers.small_models.recipe import Recipe, Setting
 from workers.small_models.samples import TASKS
-from workers.small_models.selector_evidence import evidence
 
 NONE, BM25, RECENCY, CONTRIEVER = MEMBERS = ("none", "bm25", "recency", "contriever")
 POOL = (RECENCY, CONTRIEVER)
@@ -67,10 +66,6 @@ class PoolAnswers:
     def texts(self, *, reads: str) -> tuple[SelectorText, ...]:
         """What a selector of the `POOL` reads of each candidate."""
         return tuple(selector_text(reads=reads, prompt=prompt, output=output) for prompt, output in self._candidates())
-
-    def evidence(self) -> tuple[float, ...]:
-        """How much each candidate's entries speak for the right answer."""
-        return evidence(self.gold, [prompt for prompt, _ in self._candidates()], documents=DOCUMENTS)
 
     def _candidates(self) -> list[tuple[str, str]]:
         """Prompt and output of each member of the `POOL`."""

@@ -20,7 +20,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 WIDTH = 128
 HEADS = 4
 HEAD_WIDTH = WIDTH // HEADS
-LAYERS = 2
+LAYERS = 3  # equal words, equal pairs of words, and how many of both
 MAX_TOKENS = 512
 SAME_WORD_HEADS = 2  # of each layer
 SAME_WORD = 1.3  # a word's score with itself is then many times that with another
@@ -41,7 +41,7 @@ def selector_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenize
 
 
 def untrained_selector_model(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> BertForSequenceClassification:
-    """A BERT with two layers of width 128 and a one-unit head; equal seeds give equal weights."""
+    """A BERT with three layers of width 128 and a one-unit head; equal seeds give equal weights."""
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,

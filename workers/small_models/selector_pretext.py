@@ -1,8 +1,8 @@
 """What the small selectors learn before the feedback: to count.
 
 For each word, how often it and how often the pair of it and the next one stand elsewhere in the prompt; and for the
-whole text, which share of its words and pairs do. No answer is needed for that, so it is learned from a few hundred
-steps where the feedback, whose differences are mostly chance, would take many thousands.
+whole text, how many of its words and pairs do so how often. No answer is needed for that, so it is learned in a few
+hundred steps where the feedback, whose differences are half chance, would take many thousands.
 """
 
 from __future__ import annotations
@@ -27,44 +27,46 @@ from workers.small_models.selector_initial import WIDTH
 
 MOST = 4
 """Counts from here on are one class."""
-WORDS = 60
+WORDS = 80
 """How many words of a text are asked about at most."""
-SHARES_WEIGHT = 10.0
+HISTOGRAMS = 4 * (MOST + 1)
+HISTOGRAMS_WEIGHT = 200.0
 ROWS = 16
 
 
 class Counts(NamedTuple):
-    """Of a text: places of words; how often each word, and its pair with the next, stands in the prompt besides;
-    the shares of words and of pairs that do, and of pairs that do more than once.
+    """Of a text: places of words; how often each word, and its pair with the next, stands in the prompt besides; and
+    the histograms, which share of the prompt's and of the output's words and pairs is of each class.
     """
 
     places: list[int]
     words: list[int]
     pairs: list[int]
-    shares: tuple[float, float, float]
+    histograms: list[float]
 
 
 def count(row: TokenRow) -> Counts:
-    """Count the read words in the prompt: the output's where there is one, else the prompt's own."""
+    """Count the words of the prompt, and of the output where there is one, in the prompt."""
     prompt_end = row.segments.index(1) if 1 in row.segments else len(row.ids)
     prompt = row.ids[1 : prompt_end - 1]
     words, pairs = Counter(prompt), Counter(pairwise(prompt))
-    if prompt_end < len(row.ids):
-        places, itself = list(range(prompt_end, len(row.ids) - 1)), 0
-    else:
-        places, itself = list(range(1, prompt_end - 1)), 1
-    of_words = [_most(words[row.ids[place]] - itself) for place in places]
-    of_pairs = [_most(pairs[row.ids[place], row.ids[place + 1]] - itself) for place in places]
-    shares = (_share(of_words, 0), _share(of_pairs, 0), _share(of_pairs, 1))
-    return Counts(places, of_words, of_pairs, shares)
+    counts = Counts([], [], [], [])
+    for places, itself in ((range(1, prompt_end - 1), 1), (range(prompt_end, len(row.ids) - 1), 0)):
+        of_words = [_most(words[row.ids[place]] - itself) for place in places]
+        of_pairs = [_most(pairs[row.ids[place], row.ids[place + 1]] - itself) for place in places]
+        counts.places.extend(places)
+        counts.words.extend(of_words)
+        counts.pairs.extend(of_pairs)
+        counts.histograms.extend(_histogram(of_words) + _histogram(of_pairs))
+    return counts
 
 
 def _most(times: int) -> int:
     return max(0, min(MOST, times))
 
 
-def _share(counts: Sequence[int], above: int) -> float:
-    return sum(one > above for one in counts) / max(1, len(counts))
+def _histogram(counts: Sequence[int]) -> list[float]:
+    return [counts.count(times) / max(1, len(counts)) for times in range(MOST + 1)]
 
 
 class Counting(nn.Module):
@@ -74,16 +76,18 @@ class Counting(nn.Module):
         super().__init__()
         self.model = model
         self.counts = nn.Linear(WIDTH, 2 * (MOST + 1))
-        self.shares = nn.Linear(WIDTH, 3)
+        self.histograms = nn.Linear(WIDTH, HISTOGRAMS)
 
     def loss(self, rows: Sequence[TokenRow], counts: Sequence[Counts], *, pad: int) -> Tensor:
         ids, mask = padded([row.ids for row in rows], pad=pad)
         segments, _ = padded([row.segments for row in rows], pad=0)
         read = self.model.bert(input_ids=ids, attention_mask=mask, token_type_ids=segments)
         words = [(text, place) for text, one in enumerate(counts) for place in one.places]
-        shares = functional.mse_loss(self.shares(read.pooler_output), torch.tensor([one.shares for one in counts]))
+        histograms = HISTOGRAMS_WEIGHT * functional.mse_loss(
+            self.histograms(read.pooler_output), torch.tensor([one.histograms for one in counts])
+        )
         if not words:
-            return SHARES_WEIGHT * shares
+            return histograms
         texts, places = torch.tensor(words).T
         said = self.counts(read.last_hidden_state[texts, places])
         of_words = torch.tensor([number for one in counts for number in one.words])
@@ -91,7 +95,7 @@ class Counting(nn.Module):
         return (
             functional.cross_entropy(said[:, : MOST + 1], of_words)
             + functional.cross_entropy(said[:, MOST + 1 :], of_pairs)
-            + SHARES_WEIGHT * shares
+            + histograms
         )
 
 
@@ -151,5 +155,5 @@ def _some(counts: Counts, rng: random.Random) -> Counts:
         places=[counts.places[at] for at in asked],
         words=[counts.words[at] for at in asked],
         pairs=[counts.pairs[at] for at in asked],
-        shares=counts.shares,
+        histograms=counts.histograms,
     )

@@ -1,18 +1,15 @@
-"""Trains the small selectors of RSPG: to count; then, with the platform's own trainer, on what prompts offer and on the
-small T5's feedback.
-"""
+"""Trains the small selectors of RSPG: to count, then on the small T5's feedback with the platform's own trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
 from workers.engine.checkpoints import CheckpointRefused
 from workers.engine.selector import Selector, token_rows, wrap_selector
-from workers.engine.selector_training import SelectorHyperparameters, SelectorSample, SelectorTrainer
+from workers.engine.selector_training import SelectorHyperparameters, SelectorTrainer
 from workers.small_models.recipe import Recipe
 from workers.small_models.selector_feedback import PoolAnswers
 from workers.small_models.selector_initial import selector_tokenizer, untrained_selector_model
@@ -69,55 +66,33 @@ def train_selector(
 ) -> tuple[Selector, SelectorTrainer]:
     """Train to the recipe's end, from the checkpoints where there are any of this training; the best step's selector.
 
-    Counting and the evidence have checkpoints of their own beside `checkpoint`; `on_step` hears the steps of each part.
+    Counting has a checkpoint of its own beside `checkpoint`; `on_step` hears its steps and then those of the feedback.
     """
-
-    def beside(part: str) -> Path:
-        return checkpoint.with_name(f"{checkpoint.stem}_{part}{checkpoint.suffix}")
-
     counting = counting_selector(
         recipe,
         encoder,
         reads=reads,
         train=train,
         identity=identity,
-        checkpoint=beside("counting"),
+        checkpoint=checkpoint.with_name(f"{checkpoint.stem}_counting{checkpoint.suffix}"),
         on_step=on_step,
     )
-    settings, every = hyperparameters(recipe), recipe.checkpoint_steps
-    samples, kept = ([answers.sample(reads=reads) for answers in group] for group in (train, picked))
-    first = SelectorTrainer(
+    trainer = SelectorTrainer(
         counting,
-        [_with_evidence(sample, answers) for sample, answers in zip(samples, train, strict=True)],
-        kept,
-        hyperparameters=replace(
-            settings,
-            learning_rate=recipe.selector_learning_rate * recipe.selector_evidence_rate,
-            epochs=recipe.selector_evidence_epochs,
-        ),
+        [answers.sample(reads=reads) for answers in train],
+        [answers.sample(reads=reads) for answers in picked],
+        hyperparameters=hyperparameters(recipe),
         seed=recipe.seed,
     )
-    _run(first, beside("evidence"), identity=identity, every=every, on_step=on_step)
-    trainer = SelectorTrainer(first.best(), samples, kept, hyperparameters=settings, seed=recipe.seed)
-    _run(trainer, checkpoint, identity=identity, every=every, on_step=on_step)
-    return trainer.best(), trainer
-
-
-def _with_evidence(sample: SelectorSample, answers: PoolAnswers) -> SelectorSample:
-    """The sample with what the entries say added to what the outputs are worth."""
-    pairs = zip(sample.utilities, answers.evidence(), strict=True)
-    return sample._replace(utilities=tuple(worth + said for worth, said in pairs))
-
-
-def _run(trainer: SelectorTrainer, checkpoint: Path, *, identity: str, every: int, on_step: OnStep) -> None:
     _resume(trainer, checkpoint, identity=identity)
     while not trainer.finished:
         loss = trainer.step()
-        if trainer.done % every == 0 or trainer.finished:
+        if trainer.done % recipe.checkpoint_steps == 0 or trainer.finished:
             part = checkpoint.with_suffix(".part")
             part.write_bytes(trainer.checkpoint_bytes(identity=identity))
             part.replace(checkpoint)
         on_step(trainer.done, loss)
+    return trainer.best(), trainer
 
 
 def _resume(trainer: SelectorTrainer, checkpoint: Path, *, identity: str) -> None:

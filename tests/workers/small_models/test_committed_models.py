@@ -7,8 +7,9 @@ import torch
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from lamp.catalogue import get_task, task_versions
-from lamp.selector_texts import SelectorText
 from lamp.synthetic.population import people
+from retrieval_app.prompts import build_prompt
+from retrieval_app.selection import POST, selector_text
 from workers.engine.base_model import load_base_model
 from workers.engine.generation import GenerationRow, generate
 from workers.engine.selector import load_selector, score
@@ -103,19 +104,30 @@ def test_a_selector_says_what_it_reads_and_of_which_models(reads):
     assert set(record) >= {"documents", "hyperparameters", "seed", "feedback_digest", "metrics"}
 
 
+def prompt_with(documents, asked):
+    task = get_task("LaMP-4")
+    tokenizer = AutoTokenizer.from_pretrained(SMALL_T5)
+    return build_prompt(task, asked.input, [written.fields for written in documents], tokenizer=tokenizer)
+
+
 @pytest.mark.parametrize("reads", SELECTORS)
-def test_a_selector_loads_and_scores_documents_above_none(reads):
+def test_a_selector_prefers_documents_of_one_manner_to_a_mixture(reads):
     selector = load_selector(SELECTORS[reads])
-    output = {"pre": None, "post": "4"}[reads]
-    asked = (
-        "what is the score of the following review on a scale of 1 to 5? just answer with 1, 2, 3, 4, or 5 without "
-        "further explanation. review: {}"
-    )
-    entry = '4 is the score for "the poor thing is {0}." '
-    said = asked.format("it is dull.")
-    entries = ", and ".join(entry.format(word) for word in ("weak", "flimsy", "tired", "clumsy"))
-    scores = score(selector, [SelectorText(said, output), SelectorText(f"{entries}. {said}", output)])
-    assert scores[1] > scores[0]
+    texts, pairs = [], 0
+    for person in people("LaMP-4", users=range(1, 61), seed=5, strength=1.0, drift=0.0, manners=1.0):
+        *_, asked = person.questions
+        opening = asked.output.split()[:2]
+        documents = person.documents[: asked.profile_size]
+        alike = [written for written in documents if written.fields["title"].split()[:2] == opening]
+        others = [written for written in documents if written not in alike]
+        if min(len(alike), len(others)) >= 3:
+            pairs += 1
+            for chosen in (alike[-3:], [alike[-1], *others[-2:]]):
+                output = asked.output if reads == POST else None
+                texts.append(selector_text(reads=reads, prompt=prompt_with(chosen, asked), output=output))
+    scores = score(selector, texts, exact=False).reshape(pairs, 2)
+    assert pairs > 20
+    assert (scores[:, 0] > scores[:, 1]).mean() > 0.75
 
 
 @pytest.mark.parametrize("reads", SELECTORS)

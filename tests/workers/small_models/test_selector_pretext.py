@@ -17,10 +17,10 @@ PRE = TokenRow([CLS, A, B, C, A, B, A, B, SEP], [0] * 9)
 
 def test_an_outputs_words_and_pairs_are_counted_in_the_prompt():
     found = count(POST)
-    assert found.places == [7, 8, 9]
-    assert found.words == [2, 2, 0]
-    assert found.pairs == [2, 0, 0]
-    assert found.shares == pytest.approx((2 / 3, 1 / 3, 1 / 3))
+    assert found.places == [1, 2, 3, 4, 5, 7, 8, 9]
+    assert found.words[5:] == [2, 2, 0]
+    assert found.pairs[5:] == [2, 0, 0]
+    assert found.histograms[10:] == pytest.approx([1 / 3, 0, 2 / 3, 0, 0, 2 / 3, 0, 1 / 3, 0, 0])
 
 
 def test_a_prompts_words_and_pairs_are_counted_elsewhere_in_it():
@@ -28,6 +28,7 @@ def test_a_prompts_words_and_pairs_are_counted_elsewhere_in_it():
     assert found.places == [1, 2, 3, 4, 5, 6, 7]
     assert found.words == [2, 2, 0, 2, 2, 2, 2]
     assert found.pairs == [2, 0, 0, 2, 0, 2, 0]
+    assert found.histograms[:10] == pytest.approx([1 / 7, 0, 6 / 7, 0, 0, 4 / 7, 0, 3 / 7, 0, 0])
 
 
 def test_many_times_are_one_class():
