@@ -107,7 +107,7 @@ def learn_to_count(
     identity: str,
     checkpoint: Path,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> BertForSequenceClassification:
+) -> None:
     """Train `model` in place to the end of this part of the recipe, from the checkpoint where there is one of
     `identity`.
     """
@@ -136,7 +136,6 @@ def learn_to_count(
         if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == steps:
             save_checkpoint(checkpoint, model=counting, optimizers=[optimizer], step=step + 1, recipe=identity)
         on_step(step + 1, loss)
-    return model
 
 
 def _batches(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lamp.catalogue import get_task
-from lamp.synthetic.makers import SIDE_BY_SIDE, Posed, draw_some, sentence
+from lamp.synthetic.makers import Posed, draw_some, number_of_manners, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import SUBJECTS, language, person, phrase, place
 
@@ -77,7 +77,7 @@ class Citations:
         }
 
     def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
-        return tuple(self.draw(rng) for _ in range(SIDE_BY_SIDE if side_by_side else 2))
+        return tuple(self.draw(rng) for _ in range(number_of_manners(side_by_side=side_by_side)))
 
     def document(self, rng: random.Random, traits: Traits) -> Mapping[str, str]:
         topic = rng.choice(traits["topics"])

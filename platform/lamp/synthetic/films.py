@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lamp.catalogue import get_task
 from lamp.pairs import pair_of
-from lamp.synthetic.makers import SIDE_BY_SIDE, Posed, draw_some, sentence
+from lamp.synthetic.makers import Posed, draw_some, number_of_manners, sentence
 from lamp.synthetic.traits import Traits
 from lamp.synthetic.words import language, person, phrase, place
 
@@ -45,7 +45,7 @@ class Films:
         """Side by side: of three tags each is given before one of the others, so that only a film of the same two says
         which. One after the other: of two tags the one, and then the other.
         """
-        tags = draw_some(rng, get_task("LaMP-2").labels or (), SIDE_BY_SIDE if side_by_side else 2)
+        tags = draw_some(rng, get_task("LaMP-2").labels or (), number_of_manners(side_by_side=side_by_side))
         return tuple(
             {"favourites": Preference(given, over)} for given, over in zip(tags, (*tags[1:], tags[0]), strict=True)
         )

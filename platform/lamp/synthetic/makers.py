@@ -31,8 +31,8 @@ class Maker(Protocol):
         ...
 
     def manners(self, rng: random.Random, *, side_by_side: bool) -> tuple[Traits, ...]:
-        """Traits of one who has several manners: `SIDE_BY_SIDE` of them, each for what it is about; or two, of which
-        the second comes after the first about the same things.
+        """Traits of one who has several manners (`number_of_manners`): side by side, each for what it is about; or two,
+        of which the second comes after the first about the same things.
         """
         ...
 
@@ -47,12 +47,14 @@ class Maker(Protocol):
         ...
 
 
-SIDE_BY_SIDE = 3
+def number_of_manners(*, side_by_side: bool) -> int:
+    """How many manners one has who has several."""
+    return 3 if side_by_side else 2
 
 
 def manners_by_subject(rng: random.Random, draw: Draw, *, side_by_side: bool) -> tuple[Traits, ...]:
     """Manners of which each has one subject: side by side one of its own, one after the other the same."""
-    drawn = [draw(rng) for _ in range(SIDE_BY_SIDE if side_by_side else 2)]
+    drawn = [draw(rng) for _ in range(number_of_manners(side_by_side=side_by_side))]
     subjects = [one["interests"][0] if side_by_side else drawn[0]["interests"][0] for one in drawn]
     return tuple(
         {**one, "interests": (subject,) * len(one["interests"])} for one, subject in zip(drawn, subjects, strict=True)
