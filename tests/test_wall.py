@@ -20,7 +20,7 @@ API = ("api/", "v1/")
 PUBLIC = ("/api/v1/openapi.json", "/api/v1/docs/")
 # Beside the API, the pages of a workspace and the admin: for people without a workspace, and for what watches us.
 OF_PEOPLE = {"/", "/login/", "/password/", "/logout/"}
-OF_WATCHERS = {"/healthz", "/readyz"}
+OF_WATCHERS = {"/healthz", "/readyz", "/metrics"}
 MANY = 1_000_000
 
 BODIES = [

@@ -10,9 +10,11 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Say what readiness asks of this app."""
-        from common.monitoring import readiness
+        """Say what readiness and the metrics ask of this app."""
+        from common.monitoring import exposition, readiness
+        from jobs.measures import queues
         from jobs.parts import BROKER, WORKERS
 
         readiness.register(BROKER)
         readiness.register(WORKERS)
+        exposition.register(queues)

@@ -1,5 +1,6 @@
 """What a handler is given: claimed jobs, each of which it finishes, fails or gives back."""
 
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any, Final, overload
 
 from django.db import connection, transaction
 
-from jobs import claims, kinds, origins
+from jobs import claims, kinds, measures, origins
 from jobs.connections import freshen_connection
 from jobs.errors import (
     ClaimLost,
@@ -78,6 +79,7 @@ class ClaimedJob:
         self.cancel_requested = False
         self._progress = Progress()
         self.progress_unwritten = False
+        self._claimed_at = time.monotonic()
         self._raised: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -233,8 +235,12 @@ class ClaimedJob:
         self._end(ended.state if ended else "lost")
 
     def _end(self, how: str) -> None:
-        self.ended_as = how
+        self._mark_ended(how)
         heart.release([self])
+
+    def _mark_ended(self, how: str) -> None:
+        self.ended_as = how
+        measures.observe_end(self.kind.name, how=how, seconds=time.monotonic() - self._claimed_at)
 
     def _must_be_open(self) -> None:
         if self.ended_as is not None:
@@ -259,7 +265,7 @@ def finishing_together(jobs: Sequence[ClaimedJob]) -> Iterator[None]:
         if len(claims.finish([job._mark({}) for job in jobs])) < len(jobs):
             raise ClaimLost("one of several jobs was taken over")
     for job in jobs:
-        job.ended_as = "done"
+        job._mark_ended("done")
     heart.release(jobs)
 
 

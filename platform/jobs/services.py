@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from jobs import bells, claims, conf, endings, kinds, nodes, origins, stored_json, sweeps
+from jobs import bells, claims, conf, endings, kinds, measures, nodes, origins, stored_json, sweeps
 from jobs.endings import Ended
 from jobs.models import UNFINISHED, Job
 
@@ -223,6 +223,8 @@ def sweep() -> Swept:
         lost = nodes.mark_lost()
         if ended or lost:
             logger.warning("took back %d expired leases, %d workers lost", len(ended), lost)
+            measures.LEASES_EXPIRED.inc(len(ended))
+            measures.WORKERS_LOST.inc(lost)
         origins.tell(job.origin for job in ended if job.state != "waiting")
         sweeps.run_all()
         return Swept(ran=True, taken_back=len(ended), workers_lost=lost, bells=bells.ring_waiting())

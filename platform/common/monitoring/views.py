@@ -1,14 +1,19 @@
 """What is asked by whatever keeps the platform running: `/healthz`, `/readyz`, `/metrics`."""
 
+import logging
 import time
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from common.monitoring import readiness
+from common.described import describe
+from common.monitoring import access, exposition, readiness
 from common.monitoring.readiness import Standing
+
+logger = logging.getLogger(__name__)
 
 
 @require_safe
@@ -34,6 +39,22 @@ def readyz(request: HttpRequest) -> HttpResponse:
     # The log tells when a part changes; Django would tell of every time that somebody asked.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The numbers, for Prometheus."""
+    refused = access.refusal(request)
+    if refused is not None:
+        return refused
+    try:
+        return HttpResponse(exposition.exposition(), content_type=exposition.CONTENT_TYPE)
+    except DatabaseError as error:
+        logger.error("metrics could not be read: %s", describe(error).for_log())
+        response = HttpResponse("The database does not answer.\n", status=503, content_type="text/plain")
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
 
 
 def _shown(part: Standing) -> dict[str, Any]:
