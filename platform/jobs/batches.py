@@ -1,5 +1,6 @@
 """What a handler is given: claimed jobs, each of which it finishes, fails or gives back."""
 
+import logging
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any, Final, overload
 
 from django.db import connection, transaction
 
+from common.logs import context
 from jobs import claims, kinds, measures, origins
 from jobs.connections import freshen_connection
 from jobs.errors import (
@@ -35,7 +37,10 @@ __all__ = [
     "finishing_together",
 ]
 
+logger = logging.getLogger(__name__)
+
 GIVEN_BACK = "given back"
+_MOST_LOGGED: Final = 20
 # Less than the second after which PostgreSQL looks for a deadlock.
 _MOMENT: Final = "300ms"
 
@@ -240,7 +245,12 @@ class ClaimedJob:
 
     def _mark_ended(self, how: str) -> None:
         self.ended_as = how
-        measures.observe_end(self.kind.name, how=how, seconds=time.monotonic() - self._claimed_at)
+        seconds = time.monotonic() - self._claimed_at
+        measures.observe_end(self.kind.name, how=how, seconds=seconds)
+        ids = {"job_id": self.id, "workspace_id": self.workspace_id, "kind": self.kind.name, "job_ids": None}
+        logger.info(
+            "%s %d, attempt %d: %s after %.2f s", self.kind.name, self.id, self.attempt, how, seconds, extra=ids
+        )
 
     def _must_be_open(self) -> None:
         if self.ended_as is not None:
@@ -310,7 +320,19 @@ class Batch(Sequence[ClaimedJob]):
         joined = [ClaimedJob(one, self.kind) for one in taken]
         heart.hold(joined)
         self._jobs += joined
+        context.bind(**self.log_ids())
         return joined
+
+    def log_ids(self) -> dict[str, Any]:
+        """What the log says of work on this batch: its job, or the first of its jobs, and the workspace they share."""
+        ids = [job.id for job in self._jobs][:_MOST_LOGGED]
+        workspaces = {job.workspace_id for job in self._jobs}
+        return {
+            "kind": self.kind.name,
+            "job_id": ids[0] if len(ids) == 1 else None,
+            "job_ids": ids if len(ids) > 1 else None,
+            "workspace_id": workspaces.pop() if len(workspaces) == 1 else None,
+        }
 
     def tell(self) -> None:
         """Tell whoever asked for those of its jobs that have ended."""
