@@ -42,10 +42,13 @@ def ask(watched):
         except urllib.error.URLError:
             return 0, ""
 
-    until(lambda: send("/readyz")[0] == 200 and '"workers": {"state": "up"' in send("/readyz")[1], seconds=120)
-    yield send
-    serve.send_signal(signal.SIGTERM)
-    out, err = serve.communicate(timeout=120)
+    try:
+        # Slow machines start slowly; `serve` gives up by itself.
+        until(lambda: send("/readyz")[0] == 200 and '"workers": {"state": "up"' in send("/readyz")[1], seconds=240)
+        yield send
+    finally:
+        serve.send_signal(signal.SIGTERM)
+        out, err = serve.communicate(timeout=120)
     assert serve.returncode == 0, out + err
 
 
