@@ -18,6 +18,9 @@ from users_app.models import Scope
 API = ("api/", "v1/")
 # They say what the API is, to everyone, and hold nothing of anybody.
 PUBLIC = ("/api/v1/openapi.json", "/api/v1/docs/")
+# Beside the API, the pages of a workspace and the admin: for people without a workspace, and for what watches us.
+OF_PEOPLE = {"/", "/login/", "/password/", "/logout/"}
+OF_WATCHERS = {"/healthz", "/readyz", "/metrics"}
 MANY = 1_000_000
 
 BODIES = [
@@ -85,6 +88,12 @@ def told(answer, secrets):
 
 def test_there_are_routes_to_walk():
     assert len(of_api()) >= 4
+
+
+def test_every_route_stands_behind_a_wall_that_is_tested_or_is_named_here():
+    """The pages' wall is `test_pages_wall`; what watchers are told is in `common/monitoring`."""
+    others = {str(route) for route in routes(("",)) if not route.pattern.startswith((*API, "w/", "admin/"))}
+    assert others == OF_PEOPLE | OF_WATCHERS
 
 
 @pytest.mark.parametrize("route", of_api(), ids=str)

@@ -7,6 +7,7 @@ class TrainingAppConfig(AppConfig):
 
     def ready(self) -> None:
         from common import navigation
+        from common.monitoring import exposition
         from jobs import kinds, origins, sweeps
         from training_app.destinations import DESTINATIONS
         from training_app.erasing import ERASER
@@ -14,10 +15,12 @@ class TrainingAppConfig(AppConfig):
         from training_app.generation_sweep import conclude_forsaken, forget_old_generations
         from training_app.generations import ORIGIN, conclude
         from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, TRAIN_ADAPTER
+        from training_app.measures import adapters
         from training_app.object_sweep import EVERY_SECONDS, sweep_objects
         from training_app.webhook_events import OF_GENERATIONS
         from users_app import erasers, exporting, webhook_events
 
+        exposition.register(adapters)
         kinds.register(TRAIN_ADAPTER)
         kinds.register(GENERATE)
         kinds.register(RECORD_DEFAULT_MODELS)

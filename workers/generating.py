@@ -14,9 +14,11 @@ from jobs.batches import ClaimedJob, Permanent, finishing_together
 from jobs.errors import describe
 from retrieval_app.retrievers import RSPG_POST, RSPG_PRE
 from training_app.generations import Answer, record_answers
+from training_app.measures import observe
 from training_app.models import Generation
 from workers import loaded
 from workers.adapter_cache import StoredAdapter, adapter_cache
+from workers.adapter_counts import MEMORY, SLOTS, adapter_counts
 from workers.candidates import Candidate, candidates_of
 from workers.engine.base_model import BaseModel
 from workers.engine.generation import Answered, GeneratedText, GenerationRow
@@ -133,7 +135,11 @@ def _answer(rows: Sequence[_Row]) -> None:
             if row.is_answered:
                 complete.append(row)
         _finish(complete)
-    serving_log.report(memory=adapter_cache.snapshot(), slots=generator.snapshot())
+    memory, slots = adapter_cache.snapshot(), generator.snapshot()
+    adapter_counts.take(MEMORY, hits=memory.hits, misses=memory.misses)
+    base_model_id = rows[0].generation.base_model_id
+    adapter_counts.take(SLOTS, of=f"{base_model_id} {parameters['dtype']}", hits=slots.hits, misses=slots.copies)
+    serving_log.report(memory=memory, slots=slots)
 
 
 def _finish(rows: Sequence[_Row]) -> None:
@@ -149,14 +155,18 @@ def _finish(rows: Sequence[_Row]) -> None:
         except Exception as exc:  # noqa: BLE001 - each alone finds out whose fault it was, and whether it lasts
             logger.info("answers are recorded one by one: %s", describe(exc).for_log())
         else:
+            for row, answer in made:
+                observe(row.generation, answer)
             return
     for row, answer in made:
         _finish_alone(row, answer)
 
 
 def _finish_alone(row: _Row, answer: Answer) -> None:
-    with row.job.isolated(), row.job.finishing():
-        record_answers([(row.generation, answer)])
+    with row.job.isolated():
+        with row.job.finishing():
+            record_answers([(row.generation, answer)])
+        observe(row.generation, answer)
 
 
 def _answer_of(row: _Row) -> Answer:

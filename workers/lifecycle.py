@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import signals
 
+from common.monitoring.publishing import publisher
 from jobs import bells, nodes
 from jobs.hearing import hearing_of
 from jobs.heart import heart
@@ -21,8 +22,9 @@ def connect() -> None:
     signals.worker_init.connect(_name_worker, dispatch_uid="jobs.name_worker")
     signals.worker_ready.connect(_start_heart, dispatch_uid="jobs.start_heart")
     # A pool without processes of its own works in the main one.
-    signals.worker_ready.connect(_start_forgetting, dispatch_uid="workers.start_forgetting")
-    signals.worker_process_init.connect(_start_forgetting, dispatch_uid="workers.start_forgetting_in_pool")
+    signals.worker_ready.connect(_start_threads, dispatch_uid="workers.start_threads")
+    signals.worker_process_init.connect(_start_threads, dispatch_uid="workers.start_threads_in_pool")
+    signals.worker_process_shutdown.connect(_publish_the_rest, dispatch_uid="workers.publish_the_rest")
     signals.worker_shutting_down.connect(_stop_gently, dispatch_uid="jobs.stop_gently")
     signals.worker_shutdown.connect(_say_goodbye, dispatch_uid="jobs.say_goodbye")
     signals.beat_init.connect(_start_sweeper, dispatch_uid="jobs.start_sweeper")
@@ -59,8 +61,14 @@ def _queues_of(worker: Any) -> tuple[str, ...]:
     return tuple(sorted(str(name) for name in worker.app.amqp.queues.consume_from))
 
 
-def _start_forgetting(**_: Any) -> None:
+def _start_threads(**_: Any) -> None:
     forgetting.start()
+    publisher.start()
+
+
+def _publish_the_rest(**_: Any) -> None:
+    # A pool's process ends without running what Python does at an exit.
+    publisher.end()
 
 
 def _stop_gently(**_: Any) -> None:
@@ -73,3 +81,4 @@ def _say_goodbye(**_: Any) -> None:
 
 def _start_sweeper(**_: Any) -> None:
     Sweeper().start()
+    publisher.start()

@@ -1,7 +1,22 @@
-"""What the API must remember about requests, whatever they were about."""
+"""What the API must remember about requests, whatever they were about, and the numbers that all processes count."""
 
 from django.db import models
 from django.db.models.functions import Now
+
+
+class CountedSample(models.Model):
+    """One sample of a measure: what all processes have counted of it so far (`common.monitoring.counts`)."""
+
+    name = models.CharField(max_length=200)
+    # As JSON, with sorted names.
+    labels = models.CharField(max_length=500)
+    value = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "labels"], name="counted_sample_once_a_series")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.labels}"
 
 
 class IdempotencyRecord(models.Model):

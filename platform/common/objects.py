@@ -119,6 +119,15 @@ class ObjectStore:
                 if error.code not in _OURS_ALREADY:
                     raise
 
+    def reach(self) -> None:
+        """Return where the store answers and accepts our keys, whether or not the bucket was made yet.
+
+        Raises:
+            ObjectStoreUnavailable: It does not.
+        """
+        with self._clear_errors():
+            self._client.bucket_exists(self.bucket)
+
     def put_bytes(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> ObjectInfo:
         """Store `data`, whole or not at all, in place of what was there; return what was stored."""
         return self._put(key, lambda: io.BytesIO(data), len(data), content_type)

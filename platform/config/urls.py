@@ -14,6 +14,7 @@ _API: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("common.monitoring.urls")),
     path("", include("users_app.views.urls")),
     path("w/<slug:workspace>/", include("training_app.views.urls")),
     path("w/<slug:workspace>/", include("eval_app.views.urls")),

@@ -1,5 +1,7 @@
 """What a handler is given: claimed jobs, each of which it finishes, fails or gives back."""
 
+import logging
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +10,8 @@ from typing import Any, Final, overload
 
 from django.db import connection, transaction
 
-from jobs import claims, kinds, origins
+from common.logs import context
+from jobs import claims, kinds, measures, origins
 from jobs.connections import freshen_connection
 from jobs.errors import (
     ClaimLost,
@@ -34,7 +37,10 @@ __all__ = [
     "finishing_together",
 ]
 
+logger = logging.getLogger(__name__)
+
 GIVEN_BACK = "given back"
+_MOST_LOGGED: Final = 20
 # Less than the second after which PostgreSQL looks for a deadlock.
 _MOMENT: Final = "300ms"
 
@@ -78,6 +84,7 @@ class ClaimedJob:
         self.cancel_requested = False
         self._progress = Progress()
         self.progress_unwritten = False
+        self._claimed_at = time.monotonic()
         self._raised: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -233,8 +240,17 @@ class ClaimedJob:
         self._end(ended.state if ended else "lost")
 
     def _end(self, how: str) -> None:
-        self.ended_as = how
+        self._mark_ended(how)
         heart.release([self])
+
+    def _mark_ended(self, how: str) -> None:
+        self.ended_as = how
+        seconds = time.monotonic() - self._claimed_at
+        measures.observe_end(self.kind.name, how=how, seconds=seconds)
+        ids = {"job_id": self.id, "workspace_id": self.workspace_id, "kind": self.kind.name, "job_ids": None}
+        logger.info(
+            "%s %d, attempt %d: %s after %.2f s", self.kind.name, self.id, self.attempt, how, seconds, extra=ids
+        )
 
     def _must_be_open(self) -> None:
         if self.ended_as is not None:
@@ -259,7 +275,7 @@ def finishing_together(jobs: Sequence[ClaimedJob]) -> Iterator[None]:
         if len(claims.finish([job._mark({}) for job in jobs])) < len(jobs):
             raise ClaimLost("one of several jobs was taken over")
     for job in jobs:
-        job.ended_as = "done"
+        job._mark_ended("done")
     heart.release(jobs)
 
 
@@ -304,7 +320,19 @@ class Batch(Sequence[ClaimedJob]):
         joined = [ClaimedJob(one, self.kind) for one in taken]
         heart.hold(joined)
         self._jobs += joined
+        context.bind(**self.log_ids())
         return joined
+
+    def log_ids(self) -> dict[str, Any]:
+        """What the log says of work on this batch: its job, or the first of its jobs, and the workspace they share."""
+        ids = [job.id for job in self._jobs][:_MOST_LOGGED]
+        workspaces = {job.workspace_id for job in self._jobs}
+        return {
+            "kind": self.kind.name,
+            "job_id": ids[0] if len(ids) == 1 else None,
+            "job_ids": ids if len(ids) > 1 else None,
+            "workspace_id": workspaces.pop() if len(workspaces) == 1 else None,
+        }
 
     def tell(self) -> None:
         """Tell whoever asked for those of its jobs that have ended."""

@@ -18,6 +18,7 @@ from typing import IO, Final
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from common.logs.formats import JSON
 from jobs import conf, selectors
 from jobs.kinds import MODEL_QUEUES, QUEUES
 
@@ -75,7 +76,7 @@ def local_workers(
 def worker_command(*, queues: Sequence[str], concurrency: int, pool: str = "prefork", name: str = "local") -> list[str]:
     """The command line of a Celery worker as this project runs it."""
     return [
-        *(sys.executable, "-m", "celery", "-A", "config", "worker", "--loglevel", "INFO"),
+        *(*_celery(), "worker"),
         *("--queues", ",".join(queues), "--concurrency", str(concurrency), "--pool", pool),
         *("--hostname", f"{name}@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
@@ -91,7 +92,13 @@ def model_pool(device: str) -> str:
 
 def beat_command() -> list[str]:
     """The command line of Celery beat as this project runs it; its process also sweeps."""
-    return [sys.executable, "-m", "celery", "-A", "config", "beat", "--loglevel", "INFO", "--pidfile="]
+    return [*_celery(), "beat", "--pidfile="]
+
+
+def _celery() -> list[str]:
+    """Celery with this project's app. Where programs read the log, without the banner, which is none of its lines."""
+    quiet = ["--quiet"] if settings.LOG_FORMAT == JSON else []
+    return [sys.executable, "-m", "celery", "-A", "config", *quiet]
 
 
 def stop_seconds() -> float:

@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from common.logs import context
 from jobs import claims, conf, errors, kinds
 from jobs.batches import Batch, ClaimedJob
 from jobs.heart import heart
@@ -86,6 +87,11 @@ def run_batch(batch: Batch) -> None:
 
     Raises only what is no Exception (a process that is told to exit), after the claims were given back.
     """
+    with context.binding(**batch.log_ids()):
+        _run(batch)
+
+
+def _run(batch: Batch) -> None:
     raised: BaseException | None = None
     try:
         batch.kind.load_handler()(batch)

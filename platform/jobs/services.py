@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from jobs import bells, claims, conf, endings, kinds, nodes, origins, stored_json, sweeps
+from jobs import bells, claims, conf, endings, kinds, measures, nodes, origins, stored_json, sweeps
 from jobs.endings import Ended
 from jobs.models import UNFINISHED, Job
 
@@ -63,6 +63,7 @@ def enqueue(spec: JobSpec) -> Job:
         made = _insert([spec])
         if made:
             bells.ring_after_commit([spec.kind])
+            _log_enqueued(made, [spec.kind])
             return Job.objects.get(pk=made[0])
         existing = Job.objects.filter(dedupe_key=spec.dedupe_key, state__in=UNFINISHED).first()
         if existing is not None:
@@ -85,7 +86,17 @@ def enqueue_many(specs: Iterable[JobSpec]) -> list[int]:
             names.update(spec.kind for spec in chunk)
         if made:
             bells.ring_after_commit(names)
+            _log_enqueued(made, names)
     return made
+
+
+def _log_enqueued(ids: list[int], kind_names: Iterable[str]) -> None:
+    """The line by which a request is followed to its jobs: what is bound while it is written says whose they are."""
+    names = ", ".join(sorted(kind_names))
+    if len(ids) == 1:
+        logger.info("%s %d was enqueued", names, ids[0], extra={"job_id": ids[0]})
+    else:
+        logger.info("%d jobs were enqueued, %d to %d: %s", len(ids), ids[0], ids[-1], names)
 
 
 def _insert(specs: list[JobSpec]) -> list[int]:
@@ -223,6 +234,8 @@ def sweep() -> Swept:
         lost = nodes.mark_lost()
         if ended or lost:
             logger.warning("took back %d expired leases, %d workers lost", len(ended), lost)
+            measures.LEASES_EXPIRED.inc(len(ended))
+            measures.WORKERS_LOST.inc(lost)
         origins.tell(job.origin for job in ended if job.state != "waiting")
         sweeps.run_all()
         return Swept(ran=True, taken_back=len(ended), workers_lost=lost, bells=bells.ring_waiting())

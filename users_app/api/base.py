@@ -22,6 +22,7 @@ from common.api.problems import MOST_ERRORS, FieldError, Problem, found_or_404, 
 from common.api.rate_limits import Allowance, count_request
 from common.api.requests import ApiRequest
 from common.api.serializers import QuerySerializer
+from common.logs import context
 from users_app.api.authentication import ApiKeyAuthentication
 from users_app.audit import Actor, actor_of_key
 from users_app.models import ApiKey, EndUser, Workspace
@@ -73,6 +74,7 @@ class WorkspaceView(APIView):
         key = request.auth
         assert isinstance(key, ApiKey)
         self.api_key, self.workspace = key, key.workspace
+        context.bind(workspace_id=key.workspace_id)
         per_minute = key.requests_per_minute or settings.API_REQUESTS_PER_MINUTE
         self._allowance = count_request(key.prefix, per_minute=per_minute)
 

@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 from django.views.generic import TemplateView
 from django_htmx.http import HttpResponseClientRefresh
 
+from common.logs import context
 from common.navigation import destinations
 from common.page_security import secure
 from users_app.models import Membership, Workspace
@@ -55,6 +56,7 @@ class WorkspacePage(Page):
         """Answer 404 to strangers, and 403 to members who may do less."""
         if request.user.is_authenticated:
             self.workspace, self.role = _workspace_and_role(request, kwargs.pop("workspace"))
+            context.bind(workspace_id=self.workspace.pk)
             changes = request.method not in ("GET", "HEAD")
             if not self.may(self.least_role_to_change if changes else self.least_role):
                 raise PermissionDenied("Your role in this workspace does not allow that. Ask one of its admins.")

@@ -7,6 +7,8 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponseBase
 
+from common.logs import context
+
 HEADER: Final = "X-Request-Id"
 _GIVEN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
@@ -26,6 +28,7 @@ class RequestIdMiddleware:
         given = request.headers.get(HEADER, "")
         name = given if _GIVEN.match(given) else uuid.uuid4().hex
         request.request_id = name  # type: ignore[attr-defined]
-        response = self._get_response(request)
+        with context.binding(request_id=name):
+            response = self._get_response(request)
         response.headers[HEADER] = name
         return response

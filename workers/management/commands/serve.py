@@ -118,6 +118,7 @@ class Command(BaseCommand):
                 "web",
                 [
                     *(sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", bind),
+                    *("--config", "python:config.gunicorn_options"),
                     *("--workers", str(_WEB_PROCESSES), "--threads", str(_web_threads())),
                     *("--env", f"DATABASE_POOL={_WEB_CONNECTIONS}", "--keep-alive", "30"),
                     *("--no-control-socket", "--graceful-timeout", "10"),

@@ -30,5 +30,21 @@ def test_the_log_says_where_and_which_request_but_no_text(failing, caplog):
         answer = failing.get("/w/acme/playground/")
     name = answer.headers["X-Request-Id"]
     assert (answer.status_code, name in answer.content.decode()) == (500, True)
-    assert all(word in caplog.text for word in (name, "ValueError", "playground.py"))
+    assert all(word in caplog.text for word in ("ValueError", "playground.py"))
+    assert [record.request_id for record in caplog.records] == [name]
+    assert "roses" not in caplog.text
+
+
+@pytest.mark.parametrize("address", ["/w/rain-on-my-roses/", "/rain-on-my-roses", "/api/v1/rain-on-my-roses"])
+def test_an_address_that_leads_nowhere_is_not_kept(db, caplog, address):
+    with caplog.at_level(logging.INFO):
+        assert Client().get(address).status_code == 404
+    assert caplog.records
+    assert "roses" not in caplog.text
+
+
+def test_a_host_that_is_not_ours_is_not_kept(caplog):
+    with caplog.at_level(logging.INFO):
+        assert Client().get("/login/", headers={"host": "rain-on-my-roses.example"}).status_code == 400
+    assert "DisallowedHost" in caplog.text
     assert "roses" not in caplog.text
