@@ -1,4 +1,4 @@
-"""How gunicorn serves the web: `gunicorn --config python:config.gunicorn_options`, in `serve` and in containers alike."""
+"""How gunicorn serves the web, in `serve` and in containers: `gunicorn --config python:config.gunicorn_options`."""
 
 import os
 
@@ -6,9 +6,9 @@ import os
 # process to those that it forks.
 os.environ.setdefault("DATABASE_POOL", "12")
 
-from config.settings.api import API_EVENT_STREAMS  # noqa: E402
-from config.settings.environment import env  # noqa: E402
-from config.settings.generations import WAITING_REQUESTS  # noqa: E402
+from config.settings.api import API_EVENT_STREAMS
+from config.settings.environment import env
+from config.settings.generations import WAITING_REQUESTS
 
 # Of each process, beside those that wait for answers and those that send events.
 _BUSY_THREADS = 8

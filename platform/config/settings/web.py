@@ -74,8 +74,8 @@ STATIC_URL = "static/"
 # The plots' library comes with its wheel, whose Python part is not needed for it.
 _plotly_folders = getattr(find_spec("plotly"), "submodule_search_locations", [])
 STATICFILES_DIRS = [("plotly", f"{folder}/package_data") for folder in _plotly_folders]
-# Where `collectstatic` puts them, if it is used, and whence they are served then, compressed beforehand: by default they
-# are served from the apps' own folders.
+# Where `collectstatic` puts them, if it is used, and whence they are served then, compressed beforehand. By default
+# they are served from the apps' own folders.
 STATIC_ROOT: str | None = env.str("STATIC_ROOT", default=None)
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 STORAGES = {
