@@ -11,14 +11,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all serve lint bench gpu-smoke small-models screenshots down clean FORCE
+.PHONY: help install demo test test-all serve lint lock licences secrets bench gpu-smoke small-models screenshots down clean FORCE
 
 help:
 	@echo "make demo          install, and run the main job from an empty database to the table that compares methods"
 	@echo "make serve         web, workers and beat together; prints the address and how to log in"
 	@echo "make test          the tests (minutes)"
 	@echo "make test-all      the long fault, fuzz and load tests as well"
-	@echo "make lint          ruff, mypy, the import contracts, missing migrations"
+	@echo "make lint          ruff, mypy, the import contracts, missing migrations, whether the lock is up to date"
+	@echo "make lock          pin the dependencies of pyproject.toml anew (UPGRADE=1: the newest that may be)"
+	@echo "make licences      write docs/licences.md, the licence of everything that is pinned"
+	@echo "make secrets       the files in secrets/ that docker-compose.yml reads; those that are there stay"
 	@echo "make bench         the benchmarks; writes var/bench.json"
 	@echo "make gpu-smoke     one small job through the queue on a GPU (DEVICE=cpu: the same without one)"
 	@echo "make small-models  rebuild the small models of the repository from their recipe"
@@ -47,6 +50,19 @@ lint: install
 	$(PY) -m mypy $(SOURCES)
 	$(VENV)/bin/lint-imports
 	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(PY) -m images.locks --check
+
+# What is installed meanwhile follows the new pins at once, and so can say its licences.
+lock: install
+	$(PY) -m images.locks $(if $(UPGRADE),--upgrade)
+	@$(MAKE) --no-print-directory licences
+
+licences: install
+	$(PY) -m images.licences
+
+# By any Python: a machine that only runs containers needs no other.
+secrets:
+	@cd platform && python3 -m images.secret_files '$(CURDIR)/secrets'
 
 bench: install
 	$(PY) -m benchmarks

@@ -41,7 +41,7 @@ def main() -> None:
 def _run() -> None:
     if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and not {"-h", "--help"} & set(sys.argv):
         _ensure_servers()
-        if not os.environ.get("DATABASE_URL") and sys.argv[1] not in OF_MIGRATIONS:
+        if _database_is_embedded() and sys.argv[1] not in OF_MIGRATIONS:
             _ensure_tables()
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
@@ -49,12 +49,18 @@ def _run() -> None:
     try:
         execute_from_command_line(sys.argv)
     except OperationalError as error:
-        remedy = _OUTSIDE_REMEDY if os.environ.get("DATABASE_URL") else _EMBEDDED_REMEDY
+        remedy = _EMBEDDED_REMEDY if _database_is_embedded() else _OUTSIDE_REMEDY
         sys.exit(f"error: the database did not answer: {str(error).strip().splitlines()[0]}. {remedy}")
     except ProgrammingError as error:
         if "does not exist" not in str(error):
             raise
         sys.exit(f"error: {str(error).splitlines()[0]}. Bring the tables up to date with `manage.py migrate`.")
+
+
+def _database_is_embedded() -> bool:
+    from embedded import defaults
+
+    return "postgres" in defaults.wanted()
 
 
 def _ensure_tables() -> None:

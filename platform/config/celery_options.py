@@ -4,6 +4,9 @@ from django.conf import settings
 from kombu import Queue
 
 broker_url = settings.BROKER_URL
+# Celery's commands take the variable BROKER_URL for an option of theirs and put it before `broker_url`: without the
+# password, where that is in a file.
+broker_read_url = broker_write_url = settings.BROKER_URL
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # A worker waits for its broker however long that is away.
 # A broker that does not answer must not hold up whoever enqueues: the row is stored, and the sweep rings later.

@@ -17,7 +17,12 @@ STARTED_HERE = "LAMPPOST_SERVERS_STARTED_HERE"
 
 def wanted(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
     """Names of the embedded servers that stand in for what `environment` does not point at."""
-    return frozenset(server for variable, server in VARIABLES.items() if not environment.get(variable))
+    return frozenset(
+        server
+        for variable, server in VARIABLES.items()
+        # Every setting may stand in a file that the environment names.
+        if not (environment.get(variable) or environment.get(f"{variable}_FILE"))
+    )
 
 
 def ensure(root: Path) -> bool:

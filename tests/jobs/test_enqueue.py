@@ -83,7 +83,7 @@ def test_a_bulk_rings_once_a_kind(kind_of, bells):
 def test_a_broker_that_is_away_fails_no_enqueue(nothing, monkeypatch, caplog):
     from celery import current_app
 
-    monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
     monkeypatch.setattr(current_app, "_pool", None)
     monkeypatch.setattr(current_app.amqp, "_producer_pool", None)
     began = time.monotonic()

@@ -196,7 +196,7 @@ def own_broker(settings, tmp_path):
             os.kill(next(server.pid for server in stack.status(self.root) if server.name == "redis"), signal.SIGKILL)
 
     # This process goes on ringing at the session's: Celery reads its options once, now at the latest.
-    assert current_app.conf.broker_url == settings.BROKER_URL
+    assert current_app.conf.broker_write_url == settings.BROKER_URL
     broker = OwnBroker()
     settings.BROKER_URL = broker.up()
     yield broker

@@ -63,11 +63,6 @@ def _serving(var: Path) -> list[int]:
     return found
 
 
-def test_no_mix_of_waiting_requests_and_event_streams_takes_every_thread(settings):
-    settings.WAITING_REQUESTS, settings.API_EVENT_STREAMS = 5, 7
-    assert serve_command._web_threads() > 5 + 7
-
-
 def queues_of_model_parts(**options):
     parts = serve_command.Command()._model_parts("serve", {"model_workers": 1, "training_workers": 1, **options})
     return [part.command[list(part.command).index("--queues") + 1] for part in parts]

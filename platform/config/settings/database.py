@@ -3,6 +3,10 @@
 from config.settings.environment import embedded_endpoints, env
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=embedded_endpoints.database_url)}
+# Apart from the address, so that it can come from a file (DATABASE_PASSWORD_FILE) and the address be seen.
+_password: str = env.str("DATABASE_PASSWORD", default="")
+if _password:
+    DATABASES["default"]["PASSWORD"] = _password
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 

@@ -75,9 +75,18 @@ STATIC_URL = "static/"
 # The plots' library comes with its wheel, whose Python part is not needed for it.
 _plotly_folders = getattr(find_spec("plotly"), "submodule_search_locations", [])
 STATICFILES_DIRS = [("plotly", f"{folder}/package_data") for folder in _plotly_folders]
-# Where `collectstatic` puts them, if it is used: by default they are served from the apps' own folders.
+# Where `collectstatic` puts them, if it is used, and whence they are served then, compressed beforehand. By default
+# they are served from the apps' own folders.
 STATIC_ROOT: str | None = env.str("STATIC_ROOT", default=None)
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if STATIC_ROOT is None
+        else "whitenoise.storage.CompressedStaticFilesStorage"
+    },
+}
 
 # Behind TLS (production), set HTTPS=1: cookies and redirects then insist on it.
 HTTPS: bool = env.bool("HTTPS", default=False)
@@ -86,7 +95,13 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
+# How long a browser that has been here once takes this host, and those below it, by https alone.
+SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+# Browsers' own lists of hosts are for whoever owns the whole domain, for good: never asked for by default, and missing
+# it is no fault.
+SECURE_HSTS_PRELOAD: bool = HTTPS and env.bool("HSTS_PRELOAD", default=False)
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

@@ -26,15 +26,6 @@ from training_app.base_models import request_default_models
 from workers.serving import Part, PartKeepsEnding, Parts
 
 _START_SECONDS = 120.0
-_WEB_PROCESSES = 2
-# Of each web process, beside those that wait for answers and those that send events.
-_BUSY_THREADS = 8
-_WEB_CONNECTIONS = 12
-
-
-def _web_threads() -> int:
-    """Of one web process: whatever mix of waiting requests and event streams is open, some are left for others."""
-    return settings.WAITING_REQUESTS + settings.API_EVENT_STREAMS + _BUSY_THREADS
 
 
 class Command(BaseCommand):
@@ -117,11 +108,8 @@ class Command(BaseCommand):
             Part(
                 "web",
                 [
-                    *(sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", bind),
-                    *("--config", "python:config.gunicorn_options"),
-                    *("--workers", str(_WEB_PROCESSES), "--threads", str(_web_threads())),
-                    *("--env", f"DATABASE_POOL={_WEB_CONNECTIONS}", "--keep-alive", "30"),
-                    *("--no-control-socket", "--graceful-timeout", "10"),
+                    *(sys.executable, "-m", "gunicorn"),
+                    *("--config", "python:config.gunicorn_options", "--bind", bind),
                 ],
             ),
             Part(
