@@ -8,3 +8,10 @@ class JobsConfig(AppConfig):
 
     name = "jobs"
     verbose_name = "Jobs"
+
+    def ready(self) -> None:
+        """Say what backups need to know."""
+        from common.backups import contributions
+        from jobs.backups import CONTRIBUTION
+
+        contributions.register(CONTRIBUTION)
