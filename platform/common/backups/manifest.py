@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,7 @@ FORMAT: Final = 1
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 _FILE_NAME: Final = re.compile(r"[a-z]{1,30}\.[a-z]{1,10}\Z")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,255}\Z")
 _LINE_BYTES: Final = 8 * 1024
 
 
@@ -89,28 +91,28 @@ def from_json(data: bytes) -> Manifest:
                 f"has made it ({str(told.get('lamppost', ''))[:30]!r}). Restore it with that version."
             )
         return _manifest(told)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BackupError("manifest.json is not what a backup says of itself. Take another backup.") from error
 
 
 def _manifest(told: Mapping[str, Any]) -> Manifest:
     return Manifest(
         format=_number(told["format"]),
-        lamppost=_text(told["lamppost"]),
-        taken_at=_text(told["taken_at"]),
-        finished_at=_text(told["finished_at"]),
+        lamppost=_name(told["lamppost"]),
+        taken_at=_moment(told["taken_at"]),
+        finished_at=_moment(told["finished_at"]),
         postgres_server=_number(told["postgres_server"]),
         pg_dump=_number(told["pg_dump"]),
-        extensions={_text(name): _text(version) for name, version in told["extensions"].items()},
-        migrations=tuple((_text(app), _text(name)) for app, name in told["migrations"]),
-        counts={_text(table): _number(rows) for table, rows in told["counts"].items()},
+        extensions={_name(name): _name(version) for name, version in told["extensions"].items()},
+        migrations=tuple((_name(app), _name(name)) for app, name in told["migrations"]),
+        counts={_name(table): _number(rows) for table, rows in told["counts"].items()},
         database=_file(told["database"]),
         objects=_file(told["objects"]),
         object_count=_number(told["object_count"]),
         object_bytes=_number(told["object_bytes"]),
         left_out=tuple(LeftOut(_text(one["prefix"]), _text(one["why"])) for one in told["left_out"]),
-        secret_key_salt=_text(told["secret_key_salt"]),
-        secret_key_mark=_text(told["secret_key_mark"]),
+        secret_key_salt=bytes.fromhex(_name(told["secret_key_salt"])).hex(),
+        secret_key_mark=_name(told["secret_key_mark"]),
     )
 
 
@@ -158,6 +160,17 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
+
+
+def _name(value: Any) -> str:
+    """Of a table, a version and the like: it stands in statements and on the console."""
+    if not _NAME.match(_text(value)):
+        raise ValueError("not a name")
+    return value
+
+
+def _moment(value: Any) -> str:
+    return datetime.fromisoformat(_text(value)).astimezone(UTC).isoformat()
 
 
 def _number(value: Any) -> int:

@@ -55,19 +55,18 @@ def programs_for(*, server_version: int) -> Programs:
     fitting = [programs for programs in found if programs.major >= server_version // 10_000]
     if fitting:
         return min(fitting, key=lambda programs: programs.major)
-    server = shown_version(server_version)
+    major = server_version // 10_000
     if settings.POSTGRES_PROGRAMS:
-        told = f"{shown_version(found[0].version)} there" if found else "neither runs there"
+        told = f"those there are of {shown_version(found[0].version)}" if found else "there they are not, or do not run"
         raise BackupError(
-            f"POSTGRES_PROGRAMS names {settings.POSTGRES_PROGRAMS}, where pg_dump and pg_restore of PostgreSQL "
-            f"{server_version // 10_000} or newer are needed for the server's {server}: {told}."
+            f"pg_dump and pg_restore of PostgreSQL {major} or newer are needed, and {told}: POSTGRES_PROGRAMS names "
+            f"{settings.POSTGRES_PROGRAMS}. Name the folder that holds them."
         )
     older = ", ".join(f"{shown_version(one.version)} in {one.folder}" for one in found)
     raise BackupError(
-        f"pg_dump and pg_restore that are as new as the server, {server}, are not found"
-        f"{f' (older ones: {older})' if older else ''}. Install PostgreSQL's client programs of version "
-        f"{server_version // 10_000} (Debian: postgresql-client-{server_version // 10_000}), or put the folder that "
-        f"holds them into POSTGRES_PROGRAMS."
+        f"pg_dump and pg_restore of PostgreSQL {major} or newer are needed, and not found"
+        f"{f' (older ones: {older})' if older else ''}. Install PostgreSQL's client programs (Debian: "
+        f"postgresql-client-{major}), or put the folder that holds them into POSTGRES_PROGRAMS."
     )
 
 

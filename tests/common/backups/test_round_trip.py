@@ -6,8 +6,8 @@ from django.core.management import call_command
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from eval_app.models import Experiment
-from jobs.models import Job, Worker
 from jobs.claims import claim
+from jobs.models import Job, Worker
 from jobs.services import JobSpec, enqueue
 from tests.backups import all_objects, all_rows, elsewhere, stored_adapter
 from tests.eval_app.stored import answered_run, ended
@@ -64,6 +64,7 @@ def test_jobs_that_were_running_wait_for_workers_of_the_new_installation(a_full_
     assert "1 jobs that were running" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_database_that_was_only_migrated_counts_as_empty(a_full_installation, folder, capsys):
     rows = all_rows(without=OF_WORKERS)
     call_command("backup", to=folder)
@@ -73,6 +74,7 @@ def test_a_database_that_was_only_migrated_counts_as_empty(a_full_installation, 
         assert all_rows(without=OF_WORKERS) == rows
 
 
+@pytest.mark.long
 def test_logins_end_with_the_installation(a_full_installation, folder, client, capsys):
     client.login(username="rita", password="a secret")
     assert all_rows()["django_session"] != []
