@@ -34,7 +34,7 @@ def a_full_installation(clean_store, workspace, alice, bob, dev):
     Job.objects.filter(pk=job.id).update(worker=worker)
 
 
-def test_everything_comes_back_as_it_was(a_full_installation, workspace, folder, capsys):
+def test_everything_comes_back_as_it_was(every_s3_server, a_full_installation, workspace, folder, capsys):
     issued = create_api_key(workspace=workspace, name="a program", scopes=["read"])
     rows, objects = all_rows(without=OF_WORKERS), all_objects()
     report = Experiment.objects.get().report
