@@ -12,7 +12,7 @@ def _restored() -> Iterator[str]:
     given_back = claims.give_back_all()
     Worker.objects.all().delete()
     if given_back:
-        yield f"{len(given_back)} jobs that were running when the backup was taken wait for workers again."
+        yield f"Jobs that were running when the backup was taken, and wait for workers again: {len(given_back)}."
 
 
 CONTRIBUTION = Contribution(name="jobs", restored=_restored)

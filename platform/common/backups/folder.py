@@ -6,6 +6,7 @@ the digest of their content, so no key of theirs ever names a path.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -53,36 +54,51 @@ class BackupFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self) -> None:
-        """Make the folder, or clear what an interrupted backup has left in it.
+    @contextlib.contextmanager
+    def being_made(self) -> Iterator[None]:
+        """Make the folder, or clear what an interrupted backup has left in it, and hold it until the block ends.
 
         Raises:
-            BackupError: A whole backup, or something else, stands there.
+            BackupError: A whole backup, or something else, stands there, or another process makes one.
         """
-        if self.path.exists() or self.path.is_symlink():
-            if not self.path.is_dir():
-                raise BackupError(f"{self.path} is not a folder. Name one that does not exist yet.")
-            there = {entry.name for entry in self.path.iterdir()}
-            if _SEAL in there:
-                raise BackupError(f"{self.path} holds a whole backup, which is kept. Name another folder.")
-            if there and (_UNFINISHED not in there or there - _OURS):
-                raise BackupError(f"{self.path} is not empty. Name a folder that does not exist yet.")
-            self._clear(there)
+        there = self._look()
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.chmod(0o700)
-        with self.new_file(_UNFINISHED) as file:
-            file.write(b"This backup is being made, or was interrupted: it is not to be restored.\n")
-        (self.path / _OBJECTS).mkdir(mode=0o700)
+        held = os.open(self.path / _UNFINISHED, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackupError(f"Another process is making a backup in {self.path}. Name another folder.") from None
+            # It may have come to its end since the folder was looked at.
+            there |= self._look()
+            self._clear(there - {_UNFINISHED})
+            os.write(held, b"This backup is being made, or was interrupted: it is not to be restored.\n")
+            (self.path / _OBJECTS).mkdir(mode=0o700)
+            yield
+        finally:
+            os.close(held)
+
+    def _look(self) -> set[str]:
+        """What an interrupted backup has left there; nothing if the folder is new."""
+        if not self.path.exists() and not self.path.is_symlink():
+            return set()
+        if not self.path.is_dir():
+            raise BackupError(f"{self.path} is not a folder. Name one that does not exist yet.")
+        there = {entry.name for entry in self.path.iterdir()}
+        if _SEAL in there:
+            raise BackupError(f"{self.path} holds a whole backup, which is kept. Name another folder.")
+        if there and (_UNFINISHED not in there or there - _OURS):
+            raise BackupError(f"{self.path} is not empty. Name a folder that does not exist yet.")
+        return there
 
     def _clear(self, names: set[str]) -> None:
-        # The mark goes last: a folder that was cleared by half is still known as ours.
-        for name in sorted(names - {_UNFINISHED}):
+        for name in sorted(names):
             place = self.path / name
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
             else:
-                place.unlink()
-        (self.path / _UNFINISHED).unlink(missing_ok=True)
+                place.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def new_file(self, name: str) -> Iterator[DigestingFile]:

@@ -72,11 +72,16 @@ def take_backup(path: Path, *, report: Report, ignore_free_space: bool = False) 
     """
     programs = postgres.programs_for(server_version=postgres.server_version())
     target = BackupFolder(path)
-    target.begin()
+    with target.being_made():
+        return _take(target, programs, report=report, ignore_free_space=ignore_free_space)
+
+
+def _take(target: BackupFolder, programs: postgres.Programs, *, report: Report, ignore_free_space: bool) -> Taken:
     rows = _read_rows(target, programs, report=report, ignore_free_space=ignore_free_space)
     copying = _Copying(target, get_store(), report=report)
+    needed = copying.bytes_of(rows.named.values())
     if not ignore_free_space:
-        _require_room(path, copying.bytes_of(rows.named.values()))
+        _require_room(target.path, needed)
     entries, absent = copying.copy(rows.named)
     left_out = _explained(absent)
     with target.new_file(folder.OBJECT_LIST) as listing:

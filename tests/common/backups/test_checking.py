@@ -18,7 +18,12 @@ CONTENTS = {"adapters/ab/1": b"first", "adapters/ab/2": b"second"}
 def backup(folder):
     """A small one, whose dump nobody could restore."""
     target = BackupFolder(folder)
-    target.begin()
+    with target.being_made():
+        _fill(target)
+    return folder
+
+
+def _fill(target):
     entries = []
     for key, content in CONTENTS.items():
         with target.new_object() as file:
@@ -48,7 +53,6 @@ def backup(folder):
             secret_key_mark="00",
         )
     )
-    return folder
 
 
 def refused(folder, match):
@@ -59,6 +63,16 @@ def refused(folder, match):
 def object_file(folder, content):
     sha256 = hashlib.sha256(content).hexdigest()
     return folder / "objects" / sha256[:2] / sha256
+
+
+def test_one_process_at_a_time_makes_one(folder):
+    with BackupFolder(folder).being_made():
+        with pytest.raises(BackupError, match="Another process is making a backup"), BackupFolder(folder).being_made():
+            pass
+        (folder / OBJECT_LIST).write_text("half of it")
+    refused(folder, r"not whole.*interrupted")
+    with BackupFolder(folder).being_made():
+        assert not (folder / OBJECT_LIST).exists()
 
 
 def test_one_that_is_as_it_was_written_is_whole(backup):

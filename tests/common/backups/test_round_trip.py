@@ -61,7 +61,7 @@ def test_jobs_that_were_running_wait_for_workers_of_the_new_installation(a_full_
         assert (job.state, job.attempts, job.claim, job.lease_until, job.worker_id) == ("waiting", 0, None, None, None)
         assert not Worker.objects.exists()
         assert len(claim(TRAIN_ADAPTER)) == 1
-    assert "1 jobs that were running" in capsys.readouterr().out
+    assert "wait for workers again: 1." in capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -40,7 +40,9 @@ class Command(BaseCommand):
             f"{told.object_count:,} objects, {told.database.size + told.object_bytes:,} bytes."
         )
         if taken.deleted:
-            self.stdout.write(f"{len(taken.deleted)} were deleted while it was taken, and are not in it.")
+            self.stdout.write(
+                f"Adapters and the like that were deleted while it was taken, and are not in it: {len(taken.deleted)}."
+            )
         if taken.damaged:
             for one in taken.damaged[:_SHOWN]:
                 self.stderr.write(f"{one.prefix}: {one.why}")

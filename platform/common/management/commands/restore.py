@@ -49,7 +49,9 @@ class Command(BaseCommand):
         for note in restored.notes:
             write(note)
         if restored.withdrawn:
-            write(f"{restored.withdrawn} adapters or trained models whose files are not in the backup were withdrawn.")
+            write(
+                f"Withdrawn, since their files are not in the backup: {restored.withdrawn} (adapters, trained models)."
+            )
         if not restored.same_secret_key:
             self.stderr.write(
                 "SECRET_KEY is another than the backup's: webhooks are signed with other secrets now, and receivers "
