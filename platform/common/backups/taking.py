@@ -133,7 +133,7 @@ def _read_rows(target: BackupFolder, programs: postgres.Programs, *, report: Rep
             server_version=postgres.server_version(),
             pg_dump=programs.version,
             extensions=extensions,
-            migrations=tuple(MigrationRecorder.Migration.objects.order_by("id").values_list("app", "name")),  # type: ignore[attr-defined]
+            migrations=tuple(MigrationRecorder.Migration.objects.order_by("id").values_list("app", "name")),
             counts=postgres.count_rows(tables),
             named=named_objects(),
             database=FileEntry(folder.DATABASE, file.size, file.sha256),
