@@ -17,8 +17,13 @@ WITHOUT_SERVERS = frozenset(
     }
 )  # fmt: skip
 
-# Commands about the tables themselves.
-OF_MIGRATIONS = frozenset({"migrate", "showmigrations", "sqlmigrate", "squashmigrations", "optimizemigration"})
+# Options by which a command only tells something.
+TELLING = frozenset({"-h", "--help", "--verify"})
+
+# Commands about the tables themselves; a restore brings its own.
+OF_MIGRATIONS = frozenset(
+    {"migrate", "showmigrations", "sqlmigrate", "squashmigrations", "optimizemigration", "restore"}
+)
 
 _OUTSIDE_REMEDY = (
     "Check that the server named by DATABASE_URL runs and lets this user in, or unset DATABASE_URL to use the "
@@ -39,7 +44,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and not {"-h", "--help"} & set(sys.argv):
+    if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVERS and not TELLING & set(sys.argv):
         _ensure_servers()
         if _database_is_embedded() and sys.argv[1] not in OF_MIGRATIONS:
             _ensure_tables()

@@ -7,6 +7,7 @@ class EvalAppConfig(AppConfig):
 
     def ready(self) -> None:
         from common import navigation
+        from common.backups import contributions
         from eval_app import (
             experiments,
             import_checks,
@@ -17,6 +18,7 @@ class EvalAppConfig(AppConfig):
             runs,
             training_kinds,
         )
+        from eval_app.backups import CONTRIBUTION
         from eval_app.destinations import DESTINATIONS
         from eval_app.encoder_trainings import ENCODERS
         from eval_app.erasing import ERASER
@@ -51,5 +53,6 @@ class EvalAppConfig(AppConfig):
         sweeps.register(import_sweeps.sweep_uploads, every_seconds=600)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
+        contributions.register(CONTRIBUTION)
         for destination in DESTINATIONS:
             navigation.register(destination)

@@ -229,6 +229,20 @@ def kept_sources(*, workspace: Workspace, split_ids: Collection[int]) -> list[st
     return [_kept_prefix(workspace.pk, digest) for digest in splits.order_by("digest").values_list("digest", flat=True)]
 
 
+def kept_prefixes() -> Iterator[str]:
+    """Where the files of every split lie if they were kept."""
+    for workspace_id, digest in DatasetSplit.objects.values_list("dataset__workspace_id", "digest").distinct():
+        yield _kept_prefix(workspace_id, digest)
+
+
+def sources_of_waiting_imports() -> Iterator[str]:
+    """Where the files of imports lie that have not ended: prefixes. Uploads have none, but keys of their own."""
+    unfinished = Job.objects.filter(kind=IMPORT_DATASET.name, state__in=UNFINISHED)
+    for prefix in unfinished.values_list("payload__prefix", flat=True):
+        if prefix:
+            yield prefix
+
+
 def _kept_prefix(workspace_id: int, digest: str) -> str:
     # By what is in them, so that whoever erases a person finds the files by the splits that the person is in.
     return f"{KEPT}/{workspace_id}/{digest}/"

@@ -6,8 +6,10 @@ class RetrievalAppConfig(AppConfig):
     verbose_name = "Retrieval"
 
     def ready(self) -> None:
+        from common.backups import contributions
         from jobs import kinds, sweeps
         from retrieval_app import embedding_sweep
+        from retrieval_app.backups import CONTRIBUTION
         from retrieval_app.embedding_requests import embed_new_documents
         from retrieval_app.erasing import ERASER
         from retrieval_app.exports import EXPORTER
@@ -22,4 +24,5 @@ class RetrievalAppConfig(AppConfig):
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         caches.register(forget_gone_indexes)
+        contributions.register(CONTRIBUTION)
         sweeps.register(embedding_sweep.sweep_embeddings, every_seconds=embedding_sweep.EVERY_SECONDS)

@@ -61,6 +61,27 @@ def in_process(db, settings):
     return drive
 
 
+@pytest.fixture(scope="session")
+def ceph_gateway(tmp_path_factory):
+    """A second S3 server, where it is installed."""
+    from tests.ceph import missing_programs, running_gateway
+
+    if missing := missing_programs():
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: radosgw, ceph-mon, ceph-osd)")
+    with running_gateway(tmp_path_factory.mktemp("ceph")) as gateway:
+        yield gateway
+
+
+@pytest.fixture(params=["rclone", pytest.param("ceph", marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def every_s3_server(request, settings):
+    """One S3 server after the other is the object store: the embedded one, and Ceph's gateway where it is installed."""
+    if request.param == "ceph":
+        gateway = request.getfixturevalue("ceph_gateway")
+        settings.S3_ENDPOINT = settings.S3_PUBLIC_ENDPOINT = gateway.endpoint
+        settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY = gateway.access_key, gateway.secret_key
+    return request.param
+
+
 @pytest.fixture
 def sources_deleted(db):
     """What imports that never ended have left in the object store goes with the test, as their jobs do."""

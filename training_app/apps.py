@@ -7,8 +7,10 @@ class TrainingAppConfig(AppConfig):
 
     def ready(self) -> None:
         from common import navigation
+        from common.backups import contributions
         from common.monitoring import exposition
         from jobs import kinds, origins, sweeps
+        from training_app.backups import CONTRIBUTION
         from training_app.destinations import DESTINATIONS
         from training_app.erasing import ERASER
         from training_app.exports import EXPORTER
@@ -33,5 +35,6 @@ class TrainingAppConfig(AppConfig):
         webhook_events.register(OF_GENERATIONS)
         # An evaluation run's trainings are steps of an experiment, thousands of them.
         webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run"])
+        contributions.register(CONTRIBUTION)
         for destination in DESTINATIONS:
             navigation.register(destination)

@@ -177,7 +177,7 @@ class ObjectStore:
             ObjectStoreUnavailable: Also while reading, if the object breaks off.
         """
         with self._clear_errors(key):
-            response = cast("urllib3.HTTPResponse", self._client.get_object(self.bucket, _checked(key)))
+            response = cast("urllib3.HTTPResponse", self._client.get_object(self.bucket, checked_key(key)))
             # As urllib3 asks of whoever reads its response through a buffer: it would close itself at its end.
             response.auto_close = False
             try:
@@ -190,7 +190,7 @@ class ObjectStore:
         """What is stored by `key`, None if nothing."""
         try:
             with self._clear_errors(key):
-                found = self._client.stat_object(self.bucket, _checked(key))
+                found = self._client.stat_object(self.bucket, checked_key(key))
         except ObjectMissing:
             return None
         return ObjectInfo(key, found.size or 0, (found.etag or "").strip('"'), found.last_modified)
@@ -198,7 +198,7 @@ class ObjectStore:
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens if there is none."""
         with contextlib.suppress(ObjectMissing), self._clear_errors(key):
-            self._client.remove_object(self.bucket, _checked(key))
+            self._client.remove_object(self.bucket, checked_key(key))
 
     def delete_prefix(self, prefix: str) -> int:
         """Remove all objects whose keys begin with `prefix`, which ends in "/"; return how many there were."""
@@ -224,17 +224,17 @@ class ObjectStore:
 
     def presigned_get(self, key: str, *, seconds: int) -> str:
         """An address by which anybody can read the object for `seconds`, reachable from outside. Asks no server."""
-        return self._public_client.presigned_get_object(self.bucket, _checked(key), timedelta(seconds=seconds))
+        return self._public_client.presigned_get_object(self.bucket, checked_key(key), timedelta(seconds=seconds))
 
     def presigned_put(self, key: str, *, seconds: int) -> str:
         """An address by which anybody can write the object for `seconds`, reachable from outside. Asks no server.
 
         The bucket must be there: call `ensure_bucket` once before.
         """
-        return self._public_client.presigned_put_object(self.bucket, _checked(key), timedelta(seconds=seconds))
+        return self._public_client.presigned_put_object(self.bucket, checked_key(key), timedelta(seconds=seconds))
 
     def _put(self, key: str, open_source: Callable[[], BinaryIO], size: int, content_type: str) -> ObjectInfo:
-        _checked(key)
+        checked_key(key)
 
         def put() -> str:
             with open_source() as source:
@@ -306,7 +306,7 @@ def _s3_code(error: Exception) -> str | None:
     return None
 
 
-def _checked(key: str) -> str:
+def checked_key(key: str) -> str:
     """`key`, if every S3 server can hold it.
 
     Raises:

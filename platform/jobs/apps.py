@@ -10,11 +10,14 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Say what readiness and the metrics ask of this app."""
+        """Say what readiness, the metrics and backups ask of this app."""
+        from common.backups import contributions
         from common.monitoring import exposition, readiness
+        from jobs.backups import CONTRIBUTION
         from jobs.measures import queues
         from jobs.parts import BROKER, WORKERS
 
         readiness.register(BROKER)
         readiness.register(WORKERS)
         exposition.register(queues)
+        contributions.register(CONTRIBUTION)

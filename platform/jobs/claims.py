@@ -134,6 +134,17 @@ _GIVE_BACK: Final = """
     RETURNING id, kind, origin, state, workspace_id
 """
 
+# As above, but of nobody in particular: those who held them are not of this installation.
+_GIVE_BACK_ALL: Final = """
+    UPDATE jobs_job
+       SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'waiting' END,
+           finished_at = CASE WHEN cancel_requested THEN clock_timestamp() END,
+           attempts = attempts - CASE WHEN cancel_requested THEN 0 ELSE 1 END, claim = NULL, lease_until = NULL,
+           worker_id = NULL, available_at = clock_timestamp()
+     WHERE state = 'running'
+    RETURNING id, kind, origin, state, workspace_id
+"""
+
 
 # The table is analysed when most of its jobs are done. Until the next time PostgreSQL takes waiting ones for rare, and
 # would rather sort 100,000 of them than follow an index in the order of claims.
@@ -273,6 +284,11 @@ def fail(
 def give_back(job_id: int, claim_id: uuid.UUID, *, delay_seconds: float = 0.0) -> bool:
     """Let another worker have the job; the attempt does not count. False where the claim is lost."""
     return bool(_end(_GIVE_BACK, {"id": job_id, "claim": claim_id, "delay": delay_seconds}))
+
+
+def give_back_all() -> list[Ended]:
+    """Let others have every running job; the attempts do not count. Only where no worker can be alive."""
+    return _end(_GIVE_BACK_ALL, {})
 
 
 def take_back_expired(*, limit: int = 1000) -> list[Ended]:

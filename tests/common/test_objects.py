@@ -18,10 +18,11 @@ from common.objects import (
     ObjectTooLarge,
     get_store,
 )
+from tests.cut_connections import cut_after
 
 
 @pytest.fixture
-def store():
+def store(every_s3_server):
     store = get_store()
     yield store
     for info in list(store.list()):
@@ -120,7 +121,7 @@ def test_a_prefix_that_would_catch_its_neighbours_is_refused(store):
         store.delete_prefix("run/1")
 
 
-def test_the_bucket_is_made_by_the_first_write_and_missed_by_no_read():
+def test_the_bucket_is_made_by_the_first_write_and_missed_by_no_read(every_s3_server):
     store = store_with(bucket=f"fresh-{uuid.uuid4().hex}")
     assert store.stat("a") is None
     assert list(store.list()) == []
@@ -153,6 +154,57 @@ def test_a_presigned_address_opens_one_object_only(store):
     with pytest.raises(urllib.error.HTTPError) as refusal:
         urllib.request.urlopen(address)
     assert refusal.value.code == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_presigned_address_expires(store, method):
+    store.put_bytes("a/b", b"before")
+    presign = store.presigned_get if method == "GET" else store.presigned_put
+    asked = urllib.request.Request(presign("a/b", seconds=1), data=b"after" if method == "PUT" else None, method=method)
+    time.sleep(2.5)
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(asked)
+    # 403 is S3's answer; rclone says 400.
+    assert refusal.value.code in (400, 403)
+    assert store.get_bytes("a/b", max_bytes=10) == b"before"
+
+
+@pytest.mark.parametrize("before", [None, b"before"])
+@pytest.mark.parametrize("megabytes", [1, 40])
+def test_an_upload_that_is_cut_leaves_what_was_there(store, tmp_path, megabytes, before):
+    """Of one request, and in the second of three parts."""
+    if before is not None:
+        store.put_bytes("big/file", before)
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(megabytes * 1024 * 1024))
+
+    half = megabytes * 1024 * 1024 // 2
+    with cut_after(store.endpoint, sent_bytes=half) as endpoint, pytest.raises(ObjectStoreUnavailable):
+        store_with(endpoint=endpoint).put_file("big/file", source)
+
+    assert [info.key for info in store.list()] == ([] if before is None else ["big/file"])
+    if before is not None:
+        assert store.get_bytes("big/file", max_bytes=10) == before
+
+    store.put_file("big/file", source)
+    store.download("big/file", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == source.read_bytes()
+
+
+READING = {
+    "get_bytes": lambda store, folder: store.get_bytes("a/b", max_bytes=2**30),
+    "download": lambda store, folder: store.download("a/b", folder / "target"),
+}
+
+
+@pytest.mark.parametrize("reading", READING)
+def test_an_object_that_breaks_off_is_an_error(store, tmp_path, reading):
+    store.put_bytes("a/b", os.urandom(4 * 1024 * 1024))
+    with cut_after(store.endpoint, received_bytes=1024 * 1024) as endpoint:
+        cut = store_with(endpoint=endpoint)
+        with pytest.raises(ObjectStoreUnavailable):
+            READING[reading](cut, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_presigned_addresses_name_the_public_endpoint():

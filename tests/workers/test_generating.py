@@ -196,7 +196,7 @@ def test_one_that_has_gone_is_done_with(alice, answer):
     assert (job.state, job.result) == ("done", {"answered": False})
 
 
-def test_an_adapter_whose_files_were_changed_is_not_used(alice, in_process, answer):
+def test_an_adapter_whose_files_were_changed_is_not_used(every_s3_server, alice, in_process, answer):
     identity = ask_for_adapter(alice)
     in_process("train_adapter")
     adapter = Adapter.objects.get(identity=identity)
@@ -210,7 +210,7 @@ def test_an_adapter_whose_files_were_changed_is_not_used(alice, in_process, answ
 
 
 @pytest.mark.parametrize("harm", ["changed", "lost"])
-def test_a_harmed_adapter_is_withdrawn_so_that_it_is_trained_anew(alice, in_process, answer, harm):
+def test_a_harmed_adapter_is_withdrawn_so_that_it_is_trained_anew(every_s3_server, alice, in_process, answer, harm):
     identity = ask_for_adapter(alice)
     in_process("train_adapter")
     harmed = Adapter.objects.get(identity=identity)

@@ -3,6 +3,7 @@
 from config.settings.api import *  # noqa: F403
 from config.settings.apps import *  # noqa: F403
 from config.settings.audit import *  # noqa: F403
+from config.settings.backups import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 from config.settings.environment import BASE_DIR as BASE_DIR
 from config.settings.environment import VAR_DIR as VAR_DIR
