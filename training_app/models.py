@@ -6,7 +6,25 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from common.model_names import public_name
+from training_app.retraining.models import (
+    LearnedProfile,
+    Retraining,
+    RetrainingPolicy,
+    RetrainingSweep,
+    ServingChoice,
+)
 from users_app.models import EndUser
+
+__all__ = [
+    "Adapter",
+    "BaseModel",
+    "Generation",
+    "LearnedProfile",
+    "Retraining",
+    "RetrainingPolicy",
+    "RetrainingSweep",
+    "ServingChoice",
+]
 
 
 class BaseModel(models.Model):
@@ -45,6 +63,8 @@ class Adapter(models.Model):
     # Trained alone in its passes: its bytes can be made again.
     exact = models.BooleanField()
     stored_dtype = models.CharField(max_length=20)
+    # Trained to be measured alone (`training_app.retraining`): it never answers for the user, and is deleted after.
+    is_trial = models.BooleanField(default=False, db_default=False)
     rank = models.PositiveIntegerField()
     hyperparameters = models.JSONField()
     seed = models.BigIntegerField()

@@ -205,6 +205,33 @@ class ProfileEntry(models.Model):
         return f"profile entry {self.pk}"
 
 
+class ProfileTally(models.Model):
+    """How many entries a live profile holds, and how many were ever added to it and removed from it.
+
+    Triggers on profile entries keep it, so that which profiles have changed is known from one row of each.
+    """
+
+    end_user = models.ForeignKey(EndUser, on_delete=models.CASCADE, related_name="profile_tallies", db_index=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+", db_index=False)
+    task = models.CharField(max_length=100)
+    added = models.BigIntegerField()
+    removed = models.BigIntegerField()
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "profile tallies"
+        constraints = [
+            models.UniqueConstraint(fields=["end_user", "task"], name="profile_tally_once"),
+            models.CheckConstraint(
+                condition=Q(removed__gte=0, added__gte=F("removed")), name="profile_tally_is_possible"
+            ),
+        ]
+        indexes = [models.Index(fields=["workspace", "task"], name="profile_tally_by_workspace")]
+
+    def __str__(self) -> str:
+        return f"profile tally {self.pk}"
+
+
 class ErasureReceipt(models.Model):
     """That something was erased, when, and how much; never whose it was (see `users_app.erasure`)."""
 
