@@ -58,7 +58,7 @@ class Lock:
 CONSTRAINTS: Final = Lock(
     REPOSITORY / "constraints.txt", ("models", "embedded", "dev"), hashes=False, with_build=True, with_torch=True
 )
-WEB: Final = Lock(FOLDER / "web.lock", (), hashes=True)
+WEB: Final = Lock(FOLDER / "web.lock", ("backups",), hashes=True)
 WORKER: Final = Lock(FOLDER / "worker.lock", ("models",), hashes=True)
 BUILD: Final = Lock(FOLDER / "build.lock", (), hashes=True, instead=("setuptools",))
 LOCKS: Final = (CONSTRAINTS, WEB, WORKER, BUILD)

@@ -16,10 +16,10 @@ from tests.images import topology
 from tests.servers import REPOSITORY
 
 SERVICES = topology.services()
-ONE_SHOT = {"migrate", "minio-volume"}
+ONE_SHOT = {"migrate", "minio-volume", "backup"}
 SERVERS = {"postgres", "redis", "minio"}
 WORKERS = {name for name in SERVICES if name.startswith("worker-")}
-OURS = {"migrate", "web", "beat", *WORKERS}
+OURS = {"migrate", "backup", "web", "beat", *WORKERS}
 
 
 def each(names):
@@ -92,6 +92,12 @@ def test_a_worker_has_the_time_that_a_soft_stop_takes(name):
     assert seconds(SERVICES[name]["stop_grace_period"]) >= stop_seconds() + 10
 
 
+@pytest.fixture
+def logs_as_in_compose(settings):
+    settings.LOG_FORMAT = topology.set_there()["LOG_FORMAT"]
+
+
+@pytest.mark.usefixtures("logs_as_in_compose")
 @each(WORKERS)
 def test_a_worker_is_started_as_everywhere(name):
     command = [topology.with_defaults(part) for part in SERVICES[name]["command"]]
@@ -103,6 +109,7 @@ def test_a_worker_is_started_as_everywhere(name):
     assert sorted(_like_compose(expected)) == sorted(command)
 
 
+@pytest.mark.usefixtures("logs_as_in_compose")
 def test_beat_is_started_as_everywhere():
     assert sorted(_like_compose(beat_command())) == sorted(SERVICES["beat"]["command"])
 
