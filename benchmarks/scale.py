@@ -7,6 +7,8 @@ users, in which each has 15 documents, their vectors and a profile (`benchmarks/
   documents' rows and the order of them, by an exact search among the user's vectors or by a BM25 index that is built
   anew, since nobody has asked for this user before. Users are drawn at random, each asks once, and the databases take
   turns. The ratio is the median with 1,000 users by that with so many: 0.67 (1.5 times as long) is the bound.
+- `pages_read_{dense,bm25}_{10000,100000}_users`: how many pages of tables and indexes such a request reads, from memory
+  or disk: what does not depend on what else the machine does. The ratio is that of 1,000 users by this.
 - `claims_w{1,4,8}_of_100000`: claims a second of jobs that are claimed one by one, by so many worker processes. The
   ratio is that rate by the one with 1,000 jobs waiting: 1 where a long queue costs nothing.
 - `claims_w{1,4,8}_in_batches`: the same in batches of 32, as generations are claimed; jobs a second, by those that were
@@ -31,6 +33,7 @@ from benchmarks.population import DIMENSION, DOCUMENTS, TASK, Query, make_query,
 USERS = (1_000, 10_000, 100_000)
 TURNS = 400
 COMPARED = 20
+COUNTED = 200
 RETRIEVED = 4
 
 WAITING = (1_000, 100_000)
@@ -92,8 +95,44 @@ def _retrieval(sizes: Sequence[int]) -> list[Figure]:
             )
             for users in sizes[1:]
         ]
+        figures += pages_figures(databases, names, retriever, retrieve)
     databases.close()
     return figures
+
+
+def pages_figures(databases: Databases, names: dict[int, str], retriever: str, retrieve: Retrieve) -> list[Figure]:
+    """How many pages a request reads, on average over users at random."""
+    pages = {users: _pages(databases, users, name, retrieve) for users, name in names.items()}
+    first, *others = names
+    return [
+        Figure(
+            name=f"pages_read_{retriever}_{users}_users",
+            ratio=pages[first] / pages[users],
+            median=pages[users],
+            unit="pages",
+            detail=f"a request, on average of {COUNTED}; of {first:,} users {pages[first]:.1f}",
+        )
+        for users in others
+    ]
+
+
+def _pages(databases: Databases, users: int, name: str, retrieve: Retrieve) -> float:
+    databases.use(name)
+    query = make_query(0)
+    before = _pages_read_so_far()
+    for user in random.Random(12).sample(range(1, users + 1), COUNTED):
+        retrieve(user, query)
+    return (_pages_read_so_far() - before) / COUNTED
+
+
+def _pages_read_so_far() -> int:
+    """In this database, by everybody, as far as this connection's own reading goes."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
 
 
 def _in_turn(databases: Databases, names: dict[int, str], retrieve: Retrieve) -> dict[int, list[float]]:
