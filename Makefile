@@ -18,7 +18,7 @@ help:
 	@echo "make serve         web, workers and beat together; prints the address and how to log in"
 	@echo "make test          the tests (minutes)"
 	@echo "make test-all      the long fault, fuzz and load tests as well"
-	@echo "make lint          ruff, mypy, the import contracts, missing migrations, whether the lock is up to date"
+	@echo "make lint          ruff, mypy, the import contracts, missing and unsafe migrations, whether the lock is up to date"
 	@echo "make lock          pin the dependencies of pyproject.toml anew (UPGRADE=1: the newest that may be)"
 	@echo "make licences      write docs/licences.md, the licence of everything that is pinned"
 	@echo "make secrets       the files in secrets/ that docker-compose.yml reads; those that are there stay"
@@ -50,6 +50,7 @@ lint: install
 	$(PY) -m mypy $(SOURCES)
 	$(VENV)/bin/lint-imports
 	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(PY) manage.py check_migrations
 	$(PY) -m images.locks --check
 
 # What is installed meanwhile follows the new pins at once, and so can say its licences.

@@ -22,7 +22,7 @@ TELLING = frozenset({"-h", "--help", "--verify"})
 
 # Commands about the tables themselves; a restore brings its own.
 OF_MIGRATIONS = frozenset(
-    {"migrate", "showmigrations", "sqlmigrate", "squashmigrations", "optimizemigration", "restore"}
+    {"migrate", "showmigrations", "sqlmigrate", "squashmigrations", "optimizemigration", "check_migrations", "restore"}
 )
 
 _OUTSIDE_REMEDY = (

@@ -14,6 +14,7 @@ from training_app.engine_version import ENGINE_VERSION
 from training_app.identity import adapter_identity
 from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter, BaseModel
+from training_app.retraining.learned import note_learned
 from users_app.models import EndUser, Workspace
 from users_app.selectors import documents_of
 from users_app.tasks import task_of
@@ -252,4 +253,13 @@ def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts)
             "hardware": dict(facts.hardware),
         },
     )
+    if not adapter.is_trial:
+        note_learned(
+            end_user=end_user,
+            task=plan.task,
+            task_version=plan.task_version,
+            base_model_id=plan.base_model_id,
+            rank=plan.hyperparameters["rank"],
+            document_ids=plan.document_ids,
+        )
     return adapter

@@ -13,7 +13,7 @@ from lamp.catalogue import UnknownTask
 from training_app.adapter_selectors import profile_to_learn_from
 from training_app.adapters import AdapterPlan, job_key, plan_adapter, request_adapters
 from training_app.kinds import TRAIN_ADAPTER
-from training_app.models import Adapter, BaseModel, Generation
+from training_app.models import Adapter, BaseModel, Generation, LearnedProfile, Retraining, ServingChoice
 from training_app.object_keys import (
     ADAPTERS,
     CHECKPOINTS,
@@ -49,6 +49,9 @@ def _erase_end_user(erasing: Erasing) -> None:
         # Also what was uploaded and is not recorded, and what is kept of trainings under way.
         erasing.prefixes += [versions_prefix(identity=identity), checkpoint_prefix(identity=identity)]
     erasing.delete_own(Generation)
+    # In this order: each names those that come after it.
+    for model in (ServingChoice, Retraining, LearnedProfile):
+        erasing.delete_own(model)
     erasing.delete_own(Adapter)
 
 
@@ -179,7 +182,7 @@ def _in_use(prefix: str) -> bool:
 
 ERASER = Eraser(
     name="training_app",
-    models=(Adapter, Generation),
+    models=(Adapter, Generation, ServingChoice, Retraining, LearnedProfile),
     end_user=_erase_end_user,
     documents=_erase_documents,
     in_use=_in_use,

@@ -3,11 +3,12 @@
 from common.models import IdempotencyRecord
 from jobs.models import Job
 from users_app.erasers import Eraser, Erasing
-from users_app.models import AuditEntry, Document, EndUser, ProfileEntry
+from users_app.models import AuditEntry, Document, EndUser, ProfileEntry, ProfileTally
 
 
 def _erase_end_user(erasing: Erasing) -> None:
     erasing.delete_own(ProfileEntry)
+    erasing.delete_own(ProfileTally)
     erasing.delete_own(Document)
     erasing.delete_own(IdempotencyRecord)
     # That there was an export may still be seen, not of whom.
@@ -18,6 +19,6 @@ def _erase_end_user(erasing: Erasing) -> None:
 
 ERASER = Eraser(
     name="users_app",
-    models=(EndUser, ProfileEntry, Document, AuditEntry, IdempotencyRecord, Job),
+    models=(EndUser, ProfileEntry, ProfileTally, Document, AuditEntry, IdempotencyRecord, Job),
     end_user=_erase_end_user,
 )

@@ -39,6 +39,7 @@ _WRITTEN: Final = {
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "Apache-2.0": "Apache-2.0",
+    "Apache-2.0 OR MIT": "Apache-2.0 OR MIT",
     "Apache2.0": "Apache-2.0",
     "BSD": "BSD",
     "BSD 2-Clause License": "BSD-2-Clause",

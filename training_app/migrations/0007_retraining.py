@@ -6,6 +6,53 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
+# What an earlier adapter's withdrawal leaves in use is not lost.
+MARK_LOST = """
+    CREATE FUNCTION training_app_mark_lost() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE training_app_learnedprofile learned
+           SET lost = true
+          FROM former f JOIN fresh a ON a.id = f.id
+         WHERE f.withdrawn_at IS NULL AND a.withdrawn_at IS NOT NULL AND NOT a.is_trial
+           AND learned.end_user_id = a.end_user_id AND learned.task = a.task
+           AND learned.base_model_id = a.base_model_id AND learned.rank = a.rank
+           AND NOT EXISTS (
+                   SELECT FROM training_app_adapter newer
+                    WHERE newer.end_user_id = a.end_user_id AND newer.task = a.task
+                      AND newer.base_model_id = a.base_model_id AND newer.rank = a.rank
+                      AND newer.withdrawn_at IS NULL AND NOT newer.is_trial
+                      AND (newer.created_at, newer.id) > (a.created_at, a.id));
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER training_app_mark_lost AFTER UPDATE ON training_app_adapter
+        REFERENCING OLD TABLE AS former NEW TABLE AS fresh
+        FOR EACH STATEMENT EXECUTE FUNCTION training_app_mark_lost();
+"""
+MARK_NONE = """
+    DROP TRIGGER training_app_mark_lost ON training_app_adapter;
+    DROP FUNCTION training_app_mark_lost();
+"""
+# As `training_app.retraining.learned` would have noted them: who has an adapter is not due as if they had none.
+NOTE_WHAT_STANDS = """
+    INSERT INTO training_app_learnedprofile (
+        end_user_id, workspace_id, task, task_version, base_model_id, rank, added, removed, documents, at)
+    SELECT DISTINCT ON (a.end_user_id, a.task, a.base_model_id, a.rank)
+           a.end_user_id, tally.workspace_id, a.task, a.task_version, a.base_model_id, a.rank,
+           tally.added - (SELECT count(*) FROM (
+               SELECT document_id FROM users_app_profileentry
+                WHERE end_user_id = a.end_user_id AND task = a.task AND removed_at IS NULL
+               EXCEPT ALL SELECT unnest(a.document_ids)) AS fresh),
+           tally.removed - (SELECT count(*) FROM (
+               SELECT unnest(a.document_ids) EXCEPT ALL
+               SELECT document_id FROM users_app_profileentry
+                WHERE end_user_id = a.end_user_id AND task = a.task AND removed_at IS NULL) AS gone),
+           cardinality(a.document_ids), a.created_at
+      FROM training_app_adapter a
+      JOIN users_app_profiletally tally ON tally.end_user_id = a.end_user_id AND tally.task = a.task
+     WHERE a.withdrawn_at IS NULL
+     ORDER BY a.end_user_id, a.task, a.base_model_id, a.rank, a.created_at DESC, a.id DESC
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -124,13 +171,14 @@ class Migration(migrations.Migration):
                 ('removed', models.BigIntegerField()),
                 ('documents', models.PositiveIntegerField()),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('lost', models.BooleanField(db_default=False, default=False)),
                 ('base_model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='training_app.basemodel')),
                 ('end_user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='learned_profiles', to='users_app.enduser')),
                 ('workspace', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='users_app.workspace')),
             ],
             options={
                 'indexes': [models.Index(fields=['workspace', 'task', 'base_model', 'rank'], name='learned_profile_by_workspace')],
-                'constraints': [models.UniqueConstraint(fields=('end_user', 'task', 'base_model', 'rank'), name='learned_profile_once'), models.CheckConstraint(condition=models.Q(('added__gte', models.F('removed')), ('removed__gte', 0)), name='learned_profile_counts_are_possible')],
+                'constraints': [models.UniqueConstraint(fields=('end_user', 'task', 'base_model', 'rank'), name='learned_profile_once'), models.CheckConstraint(condition=models.Q(('added__gte', models.F('removed')), ('added__gte', 0)), name='learned_profile_counts_are_possible')],
             },
         ),
         migrations.AddConstraint(
@@ -221,4 +269,6 @@ class Migration(migrations.Migration):
             model_name='servingchoice',
             constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='serving_choice_has_a_reason'),
         ),
+        migrations.RunSQL(MARK_LOST, MARK_NONE),
+        migrations.RunSQL(NOTE_WHAT_STANDS, migrations.RunSQL.noop),
     ]

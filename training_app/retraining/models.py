@@ -161,7 +161,8 @@ class Retraining(models.Model):
     state = models.CharField(max_length=15, choices=State, default=State.WAITING)
     # Place in the sweep's order, from 0.
     position = models.PositiveIntegerField()
-    # Why: {"first": true}, {"new": 12, "removed": 1, "age_days": 40.5, "task_changed": true} as far as they apply.
+    # Why: {"first": true}, {"new": 12, "removed": 1, "age_days": 40.5, "task_changed": true, "lost": true} as far as
+    # they apply.
     due_for = models.JSONField()
     # What the counts of the profile (`ProfileTally`) were when its documents were read.
     added = models.BigIntegerField(null=True)
@@ -236,12 +237,16 @@ class LearnedProfile(models.Model):
     # How many documents, repetitions included.
     documents = models.PositiveIntegerField()
     at = models.DateTimeField(db_default=Now())
+    # That the newest adapter was withdrawn since: a trigger on adapters says so.
+    lost = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["end_user", "task", "base_model", "rank"], name="learned_profile_once"),
+            # Documents that never stood in the live profile (an evaluation's) count as removed ones, so that `removed`
+            # may be below zero.
             models.CheckConstraint(
-                condition=Q(removed__gte=0, added__gte=F("removed")),
+                condition=Q(added__gte=F("removed")) & Q(added__gte=0),
                 name="learned_profile_counts_are_possible",
             ),
         ]

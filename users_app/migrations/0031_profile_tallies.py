@@ -4,6 +4,83 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
+# One statement for all rows of a statement. Tallies are touched in one order, so that no two writers of several
+# profiles wait for each other in a circle.
+TALLY_ENTRIES = """
+    CREATE FUNCTION users_app_tally_new_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO users_app_profiletally AS tally (end_user_id, workspace_id, task, added, removed, changed_at)
+        SELECT own.end_user_id, u.workspace_id, own.task, own.added, own.removed, statement_timestamp()
+          FROM (SELECT end_user_id, task, count(*) AS added, count(removed_at) AS removed
+                  FROM fresh GROUP BY end_user_id, task) AS own
+          JOIN users_app_enduser u ON u.id = own.end_user_id
+         ORDER BY own.end_user_id, own.task
+        ON CONFLICT (end_user_id, task) DO UPDATE
+           SET added = tally.added + excluded.added, removed = tally.removed + excluded.removed,
+               changed_at = excluded.changed_at;
+        RETURN NULL;
+    END $$;
+    CREATE FUNCTION users_app_tally_changed_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM 1
+           FROM users_app_profiletally tally
+          WHERE (tally.end_user_id, tally.task) IN (
+                    SELECT f.end_user_id, f.task FROM former f JOIN fresh n ON n.id = f.id
+                     WHERE (f.removed_at IS NULL) <> (n.removed_at IS NULL))
+          ORDER BY tally.end_user_id, tally.task
+            FOR NO KEY UPDATE;
+        UPDATE users_app_profiletally tally
+           SET added = tally.added + own.added, removed = tally.removed + own.removed,
+               changed_at = statement_timestamp()
+          FROM (SELECT f.end_user_id, f.task, count(*) FILTER (WHERE n.removed_at IS NULL) AS added,
+                       count(n.removed_at) AS removed
+                  FROM former f JOIN fresh n ON n.id = f.id
+                 WHERE (f.removed_at IS NULL) <> (n.removed_at IS NULL)
+                 GROUP BY f.end_user_id, f.task) AS own
+         WHERE tally.end_user_id = own.end_user_id AND tally.task = own.task;
+        RETURN NULL;
+    END $$;
+    CREATE FUNCTION users_app_tally_deleted_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        -- Changed where it stands, never made: when a person is deleted, the tally may have gone before the entries.
+        PERFORM 1
+           FROM users_app_profiletally tally
+          WHERE (tally.end_user_id, tally.task) IN (
+                    SELECT end_user_id, task FROM former WHERE removed_at IS NULL)
+          ORDER BY tally.end_user_id, tally.task
+            FOR NO KEY UPDATE;
+        UPDATE users_app_profiletally tally
+           SET removed = tally.removed + own.removed, changed_at = statement_timestamp()
+          FROM (SELECT end_user_id, task, count(*) AS removed
+                  FROM former WHERE removed_at IS NULL GROUP BY end_user_id, task) AS own
+         WHERE tally.end_user_id = own.end_user_id AND tally.task = own.task;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER users_app_tally_new_entries AFTER INSERT ON users_app_profileentry
+        REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION users_app_tally_new_entries();
+    CREATE TRIGGER users_app_tally_changed_entries AFTER UPDATE ON users_app_profileentry
+        REFERENCING OLD TABLE AS former NEW TABLE AS fresh
+        FOR EACH STATEMENT EXECUTE FUNCTION users_app_tally_changed_entries();
+    CREATE TRIGGER users_app_tally_deleted_entries AFTER DELETE ON users_app_profileentry
+        REFERENCING OLD TABLE AS former FOR EACH STATEMENT EXECUTE FUNCTION users_app_tally_deleted_entries();
+"""
+TALLY_NO_ENTRIES = """
+    DROP TRIGGER users_app_tally_new_entries ON users_app_profileentry;
+    DROP TRIGGER users_app_tally_changed_entries ON users_app_profileentry;
+    DROP TRIGGER users_app_tally_deleted_entries ON users_app_profileentry;
+    DROP FUNCTION users_app_tally_new_entries();
+    DROP FUNCTION users_app_tally_changed_entries();
+    DROP FUNCTION users_app_tally_deleted_entries();
+"""
+# Making the triggers has locked the table until this transaction ends: nothing is counted twice or left out.
+TALLY_WHAT_STANDS = """
+    INSERT INTO users_app_profiletally (end_user_id, workspace_id, task, added, removed, changed_at)
+    SELECT own.end_user_id, u.workspace_id, own.task, own.added, own.removed, statement_timestamp()
+      FROM (SELECT end_user_id, task, count(*) AS added, count(removed_at) AS removed
+              FROM users_app_profileentry GROUP BY end_user_id, task) AS own
+      JOIN users_app_enduser u ON u.id = own.end_user_id
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -29,4 +106,6 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('end_user', 'task'), name='profile_tally_once'), models.CheckConstraint(condition=models.Q(('added__gte', models.F('removed')), ('removed__gte', 0)), name='profile_tally_is_possible')],
             },
         ),
+        migrations.RunSQL(TALLY_ENTRIES, TALLY_NO_ENTRIES),
+        migrations.RunSQL(TALLY_WHAT_STANDS, migrations.RunSQL.noop),
     ]

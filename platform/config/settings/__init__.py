@@ -11,6 +11,7 @@ from config.settings.experiments import *  # noqa: F403
 from config.settings.generations import *  # noqa: F403
 from config.settings.imports import *  # noqa: F403
 from config.settings.logging import *  # noqa: F403
+from config.settings.migrations import *  # noqa: F403
 from config.settings.models import *  # noqa: F403
 from config.settings.monitoring import *  # noqa: F403
 from config.settings.queue import *  # noqa: F403
