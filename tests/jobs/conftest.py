@@ -178,7 +178,8 @@ def worker_environment(settings):
         "DJANGO_SETTINGS_MODULE": "tests.jobs.worker_settings",
         "DATABASE_URL": f"{base.rpartition('/')[0]}/{database}",
         "BROKER_URL": settings.BROKER_URL,
-        "PYTHONPATH": str(ROOT),
+        # What this process finds, so that these do too, wherever the checkout lies.
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *(path for path in [os.environ.get("PYTHONPATH")] if path)]),
         "OMP_NUM_THREADS": "1",
     }
 
