@@ -72,12 +72,12 @@ def web(settings, api_key, alice):
 
 def test_who_waits_is_told_where_the_answer_will_be(web):
     """No worker runs, so nothing of it ends."""
+    told = {"model": "small", "user": "alice", "prompt": PROMPT, "task": TWEETS}
     asked = {
         "prefer": ("POST", "/api/v1/generations", QUESTION, {"Prefer": "wait=60"}),
-        "openai": ("POST", "/v1/completions", {"model": "small", "user": "alice", "prompt": PROMPT, "task": TWEETS}, {}),
-        "stream": ("POST", "/v1/completions",
-                   {"model": "small", "user": "alice", "prompt": PROMPT, "task": TWEETS, "stream": True}, {}),
-    }  # fmt: skip
+        "openai": ("POST", "/v1/completions", told, {}),
+        "stream": ("POST", "/v1/completions", told | {"stream": True}, {}),
+    }
     answers = {}
 
     def ask(name, method, path, body, headers):
