@@ -9,8 +9,9 @@ from tests.end_to_end.faults.settings import JOBS_STOP_FORCE_SECONDS
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-TRAININGS, EPOCHS = 6, 400
-LEARNING = "kind = 'train_adapter' AND state = 'running' AND progress_done >= 5"
+# So long that a stop comes in the middle, also where the machine is quick.
+TRAININGS, EPOCHS = 6, 200
+LEARNING = "kind = 'train_adapter' AND state = 'running' AND progress_done >= 2"
 # Whoever has not looked up by then is ended.
 BOUND_SECONDS = JOBS_STOP_FORCE_SECONDS + 5
 
@@ -47,7 +48,7 @@ def test_in_the_middle_of_training_and_answering(installation, load):
     assert load.count("state = 'waiting'") > 0
     assert load.count("state = 'waiting' AND attempts > 0") == 0
     kept, seen = kept_and_gone_on_from(installation, load)
-    assert min(kept.values()) >= 5
+    assert min(kept.values()) >= 2
     assert all(seen[identity] >= kept[identity] for identity in kept)
     load.ended()
     assert load.count("attempts <> 1") == 0
