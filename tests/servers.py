@@ -30,6 +30,11 @@ def folder() -> Path:
     return Path(os.environ.get("LAMPPOST_TEST_VAR") or REPOSITORY / "var" / "test").absolute()
 
 
+def python_path() -> str:
+    """Where this process finds modules, for the processes that a test starts, wherever the checkout lies."""
+    return os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def start() -> None:
     """Bring the session's servers up, empty at first, and put where they are into the environment.
 

@@ -22,7 +22,9 @@ GENERATE = Kind(
     gather_seconds=0.01,
     # Rows of one pass share the base model and the search's settings.
     batch_by="batch",
-    lease_seconds=120,
+    # Somebody waits for the answer, so it should not be long until another worker takes over from one that was killed.
+    # A worker that lives is heard every two seconds, by a thread that does nothing else.
+    lease_seconds=30,
 )
 
 RECORD_DEFAULT_MODELS = Kind(

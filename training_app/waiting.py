@@ -17,6 +17,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
+from common import stopping
 from jobs import errors
 from training_app.generation_selectors import unended_generations
 from training_app.generations import CHANNEL
@@ -39,6 +40,7 @@ def wait_for(generation_ids: Collection[int], *, seconds: float) -> bool:
     """Wait until all these generations (or previews) have ended, or are gone; False where that took too long.
 
     Looks at once and waits no longer than `seconds`, and not at all while `WAITING_REQUESTS` others of this process do.
+    A process that is to stop waits a few seconds more at most (`common.stopping`).
     Call it outside of a transaction: what is committed later is not seen from inside.
     """
     with _listener.watching(generation_ids) as watch, _room(seconds) as seconds_left:
@@ -46,7 +48,7 @@ def wait_for(generation_ids: Collection[int], *, seconds: float) -> bool:
         while True:
             hearing = _listener.hearing
             watch.look()
-            left = until - time.monotonic()
+            left = min(until - time.monotonic(), stopping.seconds_left())
             if not watch.open or left <= 0:
                 return not watch.open
             watch.wake.wait(min(left, _LOOK_SECONDS_HEARING if hearing else _LOOK_SECONDS))
@@ -156,7 +158,7 @@ class _Listener:
         with psycopg.connect(**connection.get_connection_params(), autocommit=True) as heard:
             heard.execute(f"LISTEN {CHANNEL}")
             self.hearing = True
-            self._wake_all()
+            self.wake_all()
             while not self._stop.is_set():
                 for notice in heard.notifies(timeout=_NOTICES_SECONDS, stop_after=1):
                     self._tell(notice.payload)
@@ -179,8 +181,8 @@ class _Listener:
             for watch in watches:
                 watch.ended(int(part))
 
-    def _wake_all(self) -> None:
-        """What ended before this process listened was not heard: everybody looks once more."""
+    def wake_all(self) -> None:
+        """Everybody looks once more: what ended before this process listened was not heard."""
         with self._lock:
             for watch in self._all:
                 watch.wake.set()
@@ -188,6 +190,7 @@ class _Listener:
 
 _listener = _Listener()
 os.register_at_fork(after_in_child=_listener.after_fork)
+stopping.when_told(_listener.wake_all)
 _waiting = threading.BoundedSemaphore(max(1, settings.WAITING_REQUESTS))
 
 

@@ -132,14 +132,23 @@ def _answer(rows: Sequence[_Row]) -> None:
         for answered in batch:
             row, prompt = asked[answered.row]
             row.answered[prompt] = answered
-            if row.is_answered:
+            if row.is_answered and row.job.ended_as is None:
                 complete.append(row)
         _finish(complete)
+        _look_up(rows)
     memory, slots = adapter_cache.snapshot(), generator.snapshot()
     adapter_counts.take(MEMORY, hits=memory.hits, misses=memory.misses)
     base_model_id = rows[0].generation.base_model_id
     adapter_counts.take(SLOTS, of=f"{base_model_id} {parameters['dtype']}", hits=slots.hits, misses=slots.copies)
     serving_log.report(memory=memory, slots=slots)
+
+
+def _look_up(rows: Sequence[_Row]) -> None:
+    """Notice who was cancelled or taken over meanwhile, and pass on that the worker stops: the rest then goes back."""
+    for row in rows:
+        if row.job.ended_as is None:
+            with row.job.isolated():
+                row.job.check()
 
 
 def _finish(rows: Sequence[_Row]) -> None:

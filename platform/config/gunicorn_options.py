@@ -1,6 +1,9 @@
 """How gunicorn serves the web, in `serve` and in containers: `gunicorn --config python:config.gunicorn_options`."""
 
 import os
+import signal
+from types import FrameType
+from typing import Any
 
 # The connections that a process's threads share. Before the settings are imported, which read it then and go with this
 # process to those that it forks.
@@ -24,5 +27,18 @@ keepalive = 30
 graceful_timeout = 10
 # It would be a file in the home folder, which may be read-only.
 control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Tell those who wait that the process is to stop, so that they answer before gunicorn drops them."""
+    # Here and not above: the arbiter reads this module before there is an application.
+    from common import stopping
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.tell()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
 
 logger_class = "common.logs.gunicorn.QuietLogger"

@@ -25,6 +25,7 @@ from jobs.errors import (
 )
 from jobs.heart import heart
 from jobs.kinds import Kind
+from jobs.outages import is_outage
 
 __all__ = [
     "Batch",
@@ -181,12 +182,13 @@ class ClaimedJob:
     def fail(self, error: BaseException | str, *, retry: bool = True) -> None:
         """End the attempt with an error: again after a pause, or failed where attempts are used up.
 
-        `retry=False`, or a `Permanent` error, fails at once. A text must hold no user text. A lost
-        claim records nothing.
+        `retry=False`, or a `Permanent` error, fails at once. An outage (`jobs.outages`) costs a pause and no attempt.
+        A text must hold no user text. A lost claim records nothing.
         """
         self._must_be_open()
         if isinstance(error, BaseException):
-            self._record(describe(error), retry=retry and not isinstance(error, Permanent))
+            permanent = isinstance(error, Permanent)
+            self._record(describe(error), retry=retry and not permanent, outage=not permanent and is_outage(error))
         else:
             self._record(Described("jobs.errors.JobError", error, ""), retry=retry)
 
@@ -221,7 +223,8 @@ class ClaimedJob:
             self.give_back(delay_seconds=0.0)
         else:
             permanent = isinstance(raised, Permanent) and suspects == 1
-            self._record(describe(raised), retry=not permanent, alone=suspects > 1)
+            outage = not isinstance(raised, Permanent) and is_outage(raised)
+            self._record(describe(raised), retry=not permanent, alone=suspects > 1 and not outage, outage=outage)
 
     def raised(self, exc: BaseException) -> bool:
         """Whether `exc` came out of this job's `finishing`."""
@@ -233,9 +236,24 @@ class ClaimedJob:
             id=self.id, claim=self.claim, result=result, done=last.done, total=last.total, message=last.message
         )
 
-    def _record(self, error: Described, *, retry: bool, alone: bool = False, cancelled: bool = False) -> None:
+    def _record(
+        self,
+        error: Described,
+        *,
+        retry: bool,
+        alone: bool = False,
+        cancelled: bool = False,
+        outage: bool = False,
+    ) -> None:
         ended = claims.fail(
-            self.id, self.claim, error=error, attempt=self.attempt, retry=retry, alone=alone, cancelled=cancelled
+            self.id,
+            self.claim,
+            error=error,
+            attempt=self.attempt,
+            retry=retry,
+            alone=alone,
+            cancelled=cancelled,
+            outage=outage,
         )
         self._end(ended.state if ended else "lost")
 

@@ -99,12 +99,14 @@ _FINISH: Final = """
 # What becomes of a claim that ends without success; the same words serve the sweep, which takes back expired ones.
 _END_ATTEMPT: Final = """
     WITH ended AS (
-        SELECT id, CASE WHEN cancel_requested OR %(cancelled)s THEN 'cancelled'
-                        WHEN %(retry)s AND attempts < max_attempts THEN 'waiting'
-                        ELSE 'failed' END AS state
+        SELECT id, {forgiven} AS forgiven,
+               CASE WHEN cancel_requested OR %(cancelled)s THEN 'cancelled'
+                    WHEN %(retry)s AND (attempts < max_attempts OR {forgiven}) THEN 'waiting'
+                    ELSE 'failed' END AS state
           FROM jobs_job WHERE {which})
     UPDATE jobs_job AS j
        SET state = ended.state, claim = NULL, lease_until = NULL,
+           attempts = j.attempts - CASE WHEN ended.forgiven AND ended.state = 'waiting' THEN 1 ELSE 0 END,
            finished_at = CASE WHEN ended.state <> 'waiting' THEN clock_timestamp() END,
            available_at = CASE WHEN ended.state = 'waiting'
                                THEN clock_timestamp() + make_interval(secs => %(delay)s) ELSE j.available_at END,
@@ -115,13 +117,17 @@ _END_ATTEMPT: Final = """
 """
 
 _FAIL: Final = _END_ATTEMPT.format(
-    which="id = %(id)s AND claim = %(claim)s AND state = 'running' FOR NO KEY UPDATE", alone="%(alone)s"
+    which="id = %(id)s AND claim = %(claim)s AND state = 'running' FOR NO KEY UPDATE",
+    alone="%(alone)s",
+    # An outage, of which the job has not waited for the end for too long already.
+    forgiven="%(outage)s AND created_at > clock_timestamp() - make_interval(secs => %(patience)s)",
 )
 # A second expiry looks like a job that kills its process: from then on it does so alone.
 _EXPIRE: Final = _END_ATTEMPT.format(
     which="""state = 'running' AND lease_until < clock_timestamp()
           ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED""",
     alone="j.attempts >= 2",
+    forgiven="false",
 )
 
 _GIVE_BACK: Final = """
@@ -267,15 +273,21 @@ def fail(
     retry: bool,
     alone: bool,
     cancelled: bool = False,
+    outage: bool = False,
 ) -> Ended | None:
-    """End the attempt: back-off, failed or cancelled. None where the claim is lost."""
+    """End the attempt: back-off, failed or cancelled. None where the claim is lost.
+
+    After an `outage` (see `jobs.outages`) the job waits, and the attempt does not count.
+    """
     values = _error_values(error) | {
         "id": job_id,
         "claim": claim_id,
         "retry": retry,
         "cancelled": cancelled,
         "alone": alone,
-        "delay": backoff_seconds(attempt),
+        "outage": outage,
+        "patience": conf.seconds("JOBS_OUTAGE_PATIENCE_SECONDS"),
+        "delay": _spread(conf.seconds("JOBS_OUTAGE_SECONDS")) if outage else backoff_seconds(attempt),
     }
     ended = _end(_FAIL, values)
     return ended[0] if ended else None
@@ -314,7 +326,11 @@ def backoff_seconds(attempt: int) -> float:
     longest = min(
         conf.seconds("JOBS_BACKOFF_MAX_SECONDS"), conf.seconds("JOBS_BACKOFF_SECONDS") * 2.0 ** min(attempt - 1, 30)
     )
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return _spread(longest)
+
+
+def _spread(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
 def _error_values(error: Described) -> dict[str, Any]:

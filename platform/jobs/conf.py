@@ -20,6 +20,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
     # The wait after the first failed attempt; it doubles with each further one, up to the bound.
     "JOBS_BACKOFF_SECONDS": 2.0,
     "JOBS_BACKOFF_MAX_SECONDS": 300.0,
+    # How long a job waits that met an outage, and how old it may be for such attempts not to count.
+    "JOBS_OUTAGE_SECONDS": 10.0,
+    "JOBS_OUTAGE_PATIENCE_SECONDS": 86_400.0,
     # How long one bell may keep a process at one kind while other kinds of the queue wait.
     "JOBS_SLICE_SECONDS": 1.0,
     # Finished jobs are deleted after so many days, workers that ended after one.

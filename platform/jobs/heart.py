@@ -4,13 +4,16 @@ It extends the leases of the claims held here, writes their progress, learns wha
 worker's own process, keeps the worker's row. The handler's open transaction hides none of this. The thread starts
 with the first claim and ends, with its connection, when the process holds nothing and is nobody's worker.
 
-A gentle stop: Celery tells the worker's main process alone, in a signal handler. It sets a plain attribute here, the
-thread writes it to the worker's row, and the hearts of the pool's processes read it there at their next beat.
+A gentle stop: Celery tells the worker's main process alone, in a signal handler. It notes the moment in memory that the
+pool's processes share, so that they stop even where the database is away; the thread writes it to the worker's row, and
+no more is claimed. What still runs after JOBS_STOP_FORCE_SECONDS is given back, and soon after that its process ends.
 """
 
 import logging
+import mmap
 import os
 import signal
+import struct
 import threading
 import time
 import uuid
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.2
+# From when what is held goes back by force until the process ends. A handler that looks up notices meanwhile.
+_LAST_SECONDS: Final = 3.0
 
 # The rows are locked against nobody but another end of the same claim; one that is just being finished is passed over.
 _BEAT: Final = """
@@ -43,10 +48,29 @@ _BEAT: Final = """
 _LOOK: Final = "SELECT id, claim, cancel_requested FROM jobs_job WHERE id = ANY(%s)"
 
 
+class _SharedMoment:
+    """A moment that a process and those that it forks know of as soon as any of them notes it."""
+
+    _AS: Final = struct.Struct("d")
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, self._AS.size)
+
+    def note(self) -> None:
+        """It is now, by the machine's monotonic clock. Takes no lock."""
+        self._AS.pack_into(self._memory, 0, time.monotonic())
+
+    @property
+    def at(self) -> float | None:
+        """When it was, None where it has not come."""
+        return self._AS.unpack_from(self._memory, 0)[0] or None
+
+
 class Heart:
     """The heart of this process; there is one, `heart`."""
 
     def __init__(self) -> None:
+        self._stop = _SharedMoment()
         self.worker_id: uuid.UUID | None = None
         # What its worker serves; empty where there is none.
         self.queues: tuple[str, ...] = ()
@@ -62,7 +86,6 @@ class Heart:
         self._hearing: Hearing | None = None
         self._deaf = False
         self._leave = False
-        self._stop_asked_at: float | None = None
         self._stop_written = False
 
     def after_fork(self) -> None:
@@ -97,18 +120,18 @@ class Heart:
 
     def request_stop(self) -> None:
         """A gentle stop has begun. Called from a signal handler: takes no lock, opens nothing."""
-        if self._stop_asked_at is None:
-            self._stop_asked_at = time.monotonic()
+        if self._stop.at is None:
+            self._stop.note()
 
     @property
     def stopping(self) -> bool:
         """Whether this worker was asked to stop."""
-        return self._stop_asked_at is not None
+        return self._stop.at is not None
 
     @property
     def grace_over(self) -> bool:
         """Whether what still runs should be given back now."""
-        asked = self._stop_asked_at
+        asked = self._stop.at
         return asked is not None and time.monotonic() - asked >= conf.seconds("JOBS_STOP_GRACE_SECONDS")
 
     def hold(self, jobs: Iterable["ClaimedJob"]) -> None:
@@ -141,13 +164,13 @@ class Heart:
         beat_at = written_at = time.monotonic() if self._node is None else float("-inf")
         while not self._ends():
             now = time.monotonic()
-            asked = self._stop_asked_at is not None and not self._stop_written
+            asked = self.stopping and not self._stop_written
             dirty = now - written_at >= conf.seconds("JOBS_PROGRESS_SECONDS") and self._progress_to_write()
             if now - beat_at >= self._period() or asked or dirty:
                 beat_at = written_at = now
                 self._try_to_beat()
-            if self._deaf and self._force_over():
-                os._exit(1)
+            if self._force_over(by=_LAST_SECONDS) and (self._deaf or self._held):
+                self._end()
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
         connection.close()
@@ -183,16 +206,14 @@ class Heart:
             connection.close()
 
     def _beat(self) -> None:
+        stopping = self.stopping
         if self._node is not None:
-            nodes.beat(self._node, stopping=self.stopping)
-            self._stop_written = self.stopping
+            nodes.beat(self._node, stopping=stopping)
             if self._on_first_beat is not None:
                 first, self._on_first_beat = self._on_first_beat, None
                 first()
             self._listen()
-        elif self.worker_id is not None and not self.stopping and nodes.is_stopping(self.worker_id):
-            self.request_stop()
-            self._stop_written = True
+        self._stop_written = stopping
         with self._lock:
             held = list(self._held.values())
         if not held:
@@ -236,9 +257,14 @@ class Heart:
             elif cancel_requested:
                 job.cancel_requested = True
 
-    def _force_over(self) -> bool:
-        asked = self._stop_asked_at
-        return asked is not None and time.monotonic() - asked >= conf.seconds("JOBS_STOP_FORCE_SECONDS")
+    def _force_over(self, *, by: float = 0.0) -> bool:
+        asked = self._stop.at
+        return asked is not None and time.monotonic() - asked >= conf.seconds("JOBS_STOP_FORCE_SECONDS") + by
+
+    def _end(self) -> None:
+        """End this process: its handler does not look up. Nothing is lost by it, as nothing is by a kill."""
+        logger.error("this process was to stop and a handler in it goes on: it ends now")
+        os._exit(1)
 
 
 heart = Heart()

@@ -54,14 +54,6 @@ def goodbye(node: Node) -> None:
         )
 
 
-def is_stopping(worker_id: uuid.UUID) -> bool:
-    """Whether the worker was asked to stop."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT stopping FROM jobs_worker WHERE id = %s", [worker_id])
-        row = cursor.fetchone()
-    return bool(row and row[0])
-
-
 def mark_lost() -> int:
     """Mark the workers that fell silent without a goodbye; how many."""
     with connection.cursor() as cursor:

@@ -17,6 +17,7 @@ from jobs.local import worker_command
 from jobs.models import Job
 from jobs.services import JobSpec, enqueue
 from tests.jobs import handlers
+from tests.servers import python_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,7 +179,7 @@ def worker_environment(settings):
         "DJANGO_SETTINGS_MODULE": "tests.jobs.worker_settings",
         "DATABASE_URL": f"{base.rpartition('/')[0]}/{database}",
         "BROKER_URL": settings.BROKER_URL,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": python_path(),
         "OMP_NUM_THREADS": "1",
     }
 

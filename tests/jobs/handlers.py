@@ -1,6 +1,7 @@
 """Handlers and kinds of the tests. What they do can be seen in the table `test_effect`, which forbids nothing."""
 
 import os
+import signal
 import time
 
 from django.db import connection
@@ -21,6 +22,9 @@ KINDS = (
         batch_size=8,
     ),
     kinds.Kind(name="test.slow", queue="cpu", handler="tests.jobs.handlers.slow", lease_seconds=5),
+    kinds.Kind(
+        name="test.poisoned", queue="cpu", handler="tests.jobs.handlers.poisoned", lease_seconds=3, batch_size=8
+    ),
     kinds.Kind(name="test.stubborn", queue="cpu", handler="tests.jobs.handlers.stubborn", lease_seconds=60),
 )
 
@@ -60,6 +64,13 @@ def stubborn(jobs):
         time.sleep(job.payload["seconds"])
         with job.finishing():
             effect(job)
+
+
+def poisoned(jobs):
+    """Kills its process where one of the jobs is poison."""
+    if any(job.payload.get("poison") for job in jobs):
+        os.kill(os.getpid(), signal.SIGKILL)
+    record(jobs)
 
 
 def own(jobs):

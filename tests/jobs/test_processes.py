@@ -59,14 +59,16 @@ def test_a_gentle_stop_lets_quick_work_end(effects, start_worker, pool):
 
 
 @pytest.mark.long
-def test_a_handler_that_never_looks_up_loses_its_claim_in_time(effects, start_worker):
-    """It is given back after JOBS_STOP_FORCE_SECONDS (5 s here), so another worker need not wait for its lease."""
-    process = start_worker(queues=["cpu"])
-    job = put("test.stubborn", payload={"seconds": 12})
-    until(lambda: fresh(job).state == "running", seconds=30)
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_a_handler_that_never_looks_up_loses_its_claim_in_time(effects, start_worker, pool):
+    """It is given back after JOBS_STOP_FORCE_SECONDS (5 s here), so another worker need not wait for its lease; and its
+    worker ends soon after, however long it would go on."""
+    process = start_worker(queues=["cpu"], pool=pool)
+    job = put("test.stubborn", payload={"seconds": 600})
+    until(lambda: fresh(job).state == "running", seconds=60)
     process.terminate()
     until(lambda: fresh(job).state == "waiting", seconds=10)
-    process.wait(20)
+    process.wait(15)
     assert (fresh(job).attempts, effects()) == (0, [])
 
 

@@ -126,7 +126,7 @@ def test_what_comes_meanwhile_joins(workspace, monkeypatch):
 def test_a_worker_that_stops_begins_nothing_more(workspace, receiver, monkeypatch):
     endpoint = webhook(workspace, receiver.url)
     send_ping(endpoint=endpoint)
-    monkeypatch.setattr(heart, "_stop_asked_at", time.monotonic())
+    monkeypatch.setattr(type(heart), "stopping", True)
     run_one_batch()
     assert receiver.received == []
     assert list(Job.objects.filter(kind=KIND).values_list("state", "attempts")) == [("waiting", 0)]

@@ -84,7 +84,7 @@ def test_what_came_in_during_a_long_run_is_rung_for_at_its_end(kind_of, bells, b
 
 
 def test_a_stopping_worker_answers_no_bell(kind_of, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(heart, "_stop_asked_at", 0.0)
+    monkeypatch.setattr(type(heart), "stopping", True)
     kind = kind_of(finish_all)
     enqueue(kind, 1)
     tasks.ring(kind.name)

@@ -12,6 +12,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common import stopping
 from common.api.event_stream import (
     DESCRIBED,
     KEEP_ALIVE,
@@ -181,7 +182,7 @@ class GenerationEventsView(WorkspaceView):
             if body["state"] != told:
                 told, told_at = body["state"], time.monotonic()
                 yield event("generation", body)
-            if generation.finished_at is not None or time.monotonic() >= until:
+            if generation.finished_at is not None or time.monotonic() >= until or stopping.told():
                 return
             if time.monotonic() - told_at >= KEEP_ALIVE_SECONDS:
                 told_at = time.monotonic()

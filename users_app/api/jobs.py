@@ -14,6 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common import stopping
 from common.api.event_stream import (
     DESCRIBED,
     KEEP_ALIVE,
@@ -165,7 +166,7 @@ class JobEventsView(_JobView):
             elif time.monotonic() - told_at >= KEEP_ALIVE_SECONDS:
                 told_at = time.monotonic()
                 yield KEEP_ALIVE
-            if job.state in FINISHED or time.monotonic() >= until:
+            if job.state in FINISHED or time.monotonic() >= until or stopping.told():
                 return
             pk = job.pk
             if not connection.in_atomic_block:

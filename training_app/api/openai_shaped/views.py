@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from common import stopping
 from common.api.event_stream import EVENT_STREAMS, KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream
 from common.api.field_errors import field_errors
 from common.api.problems import FieldError, Problem, found_or_404, invalid_input, malformed_body
@@ -192,6 +193,8 @@ class _AnswerView(OpenAIView, ABC):
         yield from self.form.opening(generation)
         until = time.monotonic() + _WAIT_SECONDS
         while not wait_paced([generation.pk], seconds=KEEP_ALIVE_SECONDS) and time.monotonic() < until:
+            if not stopping.seconds_left():
+                break
             yield KEEP_ALIVE
         try:
             answered = self._answered(generation.pk)
@@ -203,8 +206,16 @@ class _AnswerView(OpenAIView, ABC):
         yield from self.form.closing(answered, chosen=chosen, with_usage=with_usage)
 
     def _answered(self, generation_id: int) -> Generation:
-        """The generation once it is done. Raises `Problem` where it has failed, is gone, or takes too long."""
+        """The generation once it is done. Raises `Problem` where it has failed, is gone, or is not done yet."""
         generation = self._generation(generation_id)
+        if generation.state == Generation.State.ASKED and stopping.told():
+            raise Problem(
+                503,
+                "stopping",
+                "This server is being stopped. The answer is still being made: see GET "
+                f"/api/v1/generations/{generation.pk}.",
+                headers={RETRY_HEADER: "false"},
+            )
         if generation.state == Generation.State.ASKED:
             raise Problem(
                 504,
