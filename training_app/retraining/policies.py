@@ -46,8 +46,7 @@ CHANGEABLE: Final = (
 )
 """What may be changed of a policy, beside the schedule. Another task, base model or rank is another policy."""
 
-# The least and the most of each number; what is None among them is "no such threshold" or "no bound".
-_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "rank": (HYPERPARAMETERS["rank"].least, HYPERPARAMETERS["rank"].most),
     "seed": (0, 2**53),
     "new_documents": (1, 100_000),
@@ -59,7 +58,9 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "held_out_share": (0.001, 0.999),
     "held_out_most": (1, 1_000),
 }
-_MAY_BE_LEFT: Final = {"new_documents", "new_share", "max_age_days", "budget_users", "budget_minutes"}
+"""The least and the most of each number."""
+MAY_BE_LEFT: Final = frozenset({"new_documents", "new_share", "max_age_days", "budget_users", "budget_minutes"})
+"""Those that may be None: no such threshold, or no bound."""
 
 
 class InvalidPolicy(ValueError):
@@ -164,9 +165,9 @@ def sweep_now(*, policy: RetrainingPolicy, asked_by: str, by: Actor = INSTALLATI
 def problems_of(policy: RetrainingPolicy) -> list[FieldProblem]:
     """What cannot be so of a policy that is to be stored, field by field."""
     problems = [*_problem_of_name(policy), *_problem_of_task(policy)]
-    for name, (least, most) in _BOUNDS.items():
+    for name, (least, most) in BOUNDS.items():
         value = getattr(policy, name)
-        if value is None and name in _MAY_BE_LEFT:
+        if value is None and name in MAY_BE_LEFT:
             continue
         if value is None or not least <= value <= most:
             problems.append(FieldProblem(name, "is out of bounds", f"write a number from {least:,g} to {most:,g}"))
