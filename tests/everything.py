@@ -11,8 +11,10 @@ from tests.lamp.own_tasks import REPLIES
 from tests.retrieval_app.trained import SCORES, has_chosen, trained
 from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
+from tests.training_app.retraining.policies import a_policy
 from tests.webhooks import webhook
 from training_app.adapters import record_adapter
+from training_app.models import Retraining, RetrainingSweep, ServingChoice
 from users_app.audit import INSTALLATION
 from users_app.erasure import erase_end_user
 from users_app.models import EndUser, Workspace
@@ -21,6 +23,7 @@ from users_app.webhooks import send_ping
 
 FILENAME = "what-alice-wrote.json"
 HOOKS = "hooks-of-acme"
+POLICY = "nightly-of-acme"
 
 
 def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit) -> Workspace:
@@ -44,7 +47,31 @@ def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit
     cancel(job.pk)
     send_ping(endpoint=webhook(workspace, f"https://93.184.216.34/{HOOKS}"))
     erase_end_user(workspace=workspace, end_user=people.person(workspace, "carol"))
+    _a_retraining(alice)
     return workspace
+
+
+def _a_retraining(end_user: EndUser) -> None:
+    policy = a_policy(end_user.workspace, name=POLICY)
+    sweep = RetrainingSweep.objects.create(policy=policy, rules={"rank": 8}, due=1)
+    retraining = Retraining.objects.create(
+        sweep=sweep,
+        end_user=end_user,
+        task=policy.task,
+        base_model=policy.base_model,
+        rank=policy.rank,
+        position=0,
+        due_for={"new": 2},
+        scores={"none": [0.5], "trial": [1.0]},
+    )
+    ServingChoice.objects.create(
+        end_user=end_user,
+        task=policy.task,
+        base_model=policy.base_model,
+        by="retraining",
+        retraining=retraining,
+        reason="it is not worse",
+    )
 
 
 def _an_import_with_a_problem(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.apps import apps
 
 from tests import people
-from tests.everything import FILENAME, HOOKS, one_of_everything
+from tests.everything import FILENAME, HOOKS, POLICY, one_of_everything
 from tests.lamp.own_tasks import REPLIES
 from tests.routes import METHODS, leads_to_workspace, routes, rows_of
 from users_app.models import Scope
@@ -39,6 +39,7 @@ BODIES = [
     {"filename": "questions.json", "bytes": 2},
     {"dataset": "tweets", "split": "dev", "questions": 1},
     {"name": "first", "dataset": "tweets", "methods": ["none"], "base_model": "some/t5"},
+    {"name": "nightly", "task": "LaMP-7", "base_model": "some/t5", "new_documents": 1},
     {"kind": "rspg-pre", "dataset": "tweets", "base_model": "some/t5", "pool": ["none", "bm25"]},
 ]
 
@@ -52,7 +53,7 @@ def acme(workspace, alice, bob, dev):
 def secrets(acme):
     """What nobody else may read: every text of the people of acme, and what was made of it."""
     texts = [entry["text"] for entry in [*people.OF_ALICE, *people.OF_BOB]]
-    return [*texts, "rain on my roses", REPLIES["title"], HOOKS, FILENAME]
+    return [*texts, "rain on my roses", REPLIES["title"], HOOKS, FILENAME, POLICY]
 
 
 @pytest.fixture

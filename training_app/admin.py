@@ -8,6 +8,7 @@ from unfold.decorators import display
 
 from common.admin import InstallationAdmin, ReadOnlyAdmin
 from common.admin_filters import choice_filter
+from training_app import retraining_admin as retraining_admin
 from training_app.models import Adapter, BaseModel, Generation
 from users_app.admin_choices import task_choices
 

@@ -6,6 +6,8 @@ class TrainingAppConfig(AppConfig):
     verbose_name = "Personalized models"
 
     def ready(self) -> None:
+        from django.db.models.signals import post_delete
+
         from common import navigation
         from common.backups import contributions
         from common.monitoring import exposition
@@ -16,9 +18,12 @@ class TrainingAppConfig(AppConfig):
         from training_app.exports import EXPORTER
         from training_app.generation_sweep import conclude_forsaken, forget_old_generations
         from training_app.generations import ORIGIN, conclude
-        from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, TRAIN_ADAPTER
+        from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, SWEEP_RETRAINING, TRAIN_ADAPTER
         from training_app.measures import adapters
         from training_app.object_sweep import EVERY_SECONDS, sweep_objects
+        from training_app.retraining.models import RetrainingPolicy
+        from training_app.retraining.schedules import policy_deleted
+        from training_app.retraining.sweeps import advance_stalled
         from training_app.webhook_events import OF_GENERATIONS
         from users_app import erasers, exporting, webhook_events
 
@@ -26,11 +31,14 @@ class TrainingAppConfig(AppConfig):
         kinds.register(TRAIN_ADAPTER)
         kinds.register(GENERATE)
         kinds.register(RECORD_DEFAULT_MODELS)
+        kinds.register(SWEEP_RETRAINING)
         sweeps.register(sweep_objects, every_seconds=EVERY_SECONDS)
         erasers.register(ERASER)
         exporting.register(EXPORTER)
         origins.register_for_many(ORIGIN, conclude)
         sweeps.register(conclude_forsaken)
+        sweeps.register(advance_stalled)
+        post_delete.connect(policy_deleted, sender=RetrainingPolicy, dispatch_uid="training_app.policy_deleted")
         sweeps.register(forget_old_generations, every_seconds=60)
         webhook_events.register(OF_GENERATIONS)
         # An evaluation run's trainings are steps of an experiment, thousands of them.

@@ -33,3 +33,10 @@ RECORD_DEFAULT_MODELS = Kind(
     handler="workers.recording.handle",
     lease_seconds=120,
 )
+
+SWEEP_RETRAINING = Kind(
+    name="sweep_retraining",
+    queue="cpu",
+    handler="workers.sweeping_retraining.handle",
+    lease_seconds=120,
+)

@@ -20,6 +20,7 @@ from users_app.models import (
     ErasureReceipt,
     Membership,
     ProfileEntry,
+    ProfileTally,
     Quota,
     SharedTraining,
     Usage,
@@ -199,6 +200,17 @@ class ProfileEntryAdmin(ReadOnlyAdmin):
     list_select_related = ["end_user"]
     deferred = ["client_id"]
     fields = ["end_user", "task", "document", "position", "added_at", "removed_at"]
+
+
+@admin.register(ProfileTally)
+class ProfileTallyAdmin(ReadOnlyAdmin):
+    """How profiles have changed, as triggers count it."""
+
+    list_display = ["id", "end_user", "task", "added", "removed", "changed_at"]
+    list_filter = [choice_filter("task", title="task", choices=task_choices)]
+    search_fields = ["pk", "end_user__external_id"]
+    list_select_related = ["end_user"]
+    fields = ["end_user", "task", "added", "removed", "changed_at"]
 
 
 @admin.register(WorkspaceTask)

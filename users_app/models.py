@@ -462,6 +462,11 @@ class AuditEntry(models.Model):
         SHARED_TRAINING_CHANGED = "shared_training.changed", "whose data shared models learn from was changed"
         AGREEMENT_CHANGED = "agreement.changed", "an end user agreed to shared training, or no longer does"
         TRAINED_MODEL_WITHDRAWN = "trained_model.withdrawn", "a selector or fine-tuned encoder was withdrawn"
+        RETRAINING_POLICY_CREATED = "retraining_policy.created", "a retraining policy was made"
+        RETRAINING_POLICY_CHANGED = "retraining_policy.changed", "a retraining policy was changed"
+        RETRAINING_POLICY_DELETED = "retraining_policy.deleted", "a retraining policy was deleted"
+        RETRAINING_ASKED = "retraining.asked", "somebody asked for a retraining sweep"
+        RETRAINING_CANCELLED = "retraining.cancelled", "a retraining sweep was cancelled"
         WEBHOOK_CREATED = "webhook.created", "a webhook was made"
         WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
         WEBHOOK_DELETED = "webhook.deleted", "a webhook was deleted"
@@ -488,8 +493,8 @@ class AuditEntry(models.Model):
     end_user = models.ForeignKey(
         EndUser, on_delete=models.SET_NULL, null=True, blank=True, related_name="audit_entries", db_index=False
     )
-    # What it was done to: a receipt's, a webhook's or a trained model's number, a key's prefix, "dataset/split", a
-    # quota.
+    # What it was done to: the number of a receipt, a webhook, a trained model, a retraining policy or a sweep of one; a
+    # key's prefix, "dataset/split", a quota.
     subject = models.CharField(max_length=300, blank=True)
     details = models.JSONField(default=dict, blank=True)
 
@@ -510,6 +515,11 @@ class AuditEntry(models.Model):
                         "shared_training.changed",
                         "agreement.changed",
                         "trained_model.withdrawn",
+                        "retraining_policy.created",
+                        "retraining_policy.changed",
+                        "retraining_policy.deleted",
+                        "retraining.asked",
+                        "retraining.cancelled",
                         "webhook.created",
                         "webhook.changed",
                         "webhook.deleted",

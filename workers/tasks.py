@@ -5,6 +5,8 @@ import logging
 from celery import shared_task
 
 from jobs import bells, errors, runner, services
+from training_app.retraining import schedules
+from training_app.retraining.sweeps import request_scheduled_sweep
 
 logger = logging.getLogger(__name__)
 
@@ -22,3 +24,12 @@ def ring(kind: str) -> None:
 def sweep() -> None:
     """One sweep on demand; beat's own process sweeps by itself (`jobs.sweeper`)."""
     services.sweep()
+
+
+@shared_task(name=schedules.TASK)
+def sweep_retraining(policy_id: int) -> None:
+    """A retraining policy's time has come. A tick that is lost with the broker is made up for by the next one."""
+    try:
+        request_scheduled_sweep(policy_id=policy_id)
+    except Exception as exc:  # noqa: BLE001 - as above
+        logger.error("policy %d was not swept: %s", policy_id, errors.describe(exc).for_log())

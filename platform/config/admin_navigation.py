@@ -38,12 +38,23 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
             ("End users", "users_app_enduser", "group"),
             ("Documents", "users_app_document", "description"),
             ("Profile entries", "users_app_profileentry", "list"),
+            ("Profile tallies", "users_app_profiletally", "calculate"),
+            ("Learned profiles", "training_app_learnedprofile", "bookmark_added"),
             ("Embeddings", "retrieval_app_embedding", "scatter_plot"),
             ("Adapters", "training_app_adapter", "tune"),
+            ("Serving choices", "training_app_servingchoice", "swap_horiz"),
             ("Participants", "retrieval_app_participant", "diversity_3"),
             ("Document feedback", "eval_app_documentfeedback", "fact_check"),
             ("Generations", "training_app_generation", "auto_awesome"),
             ("Erasures", "users_app_erasurereceipt", "delete_sweep"),
+        ],
+    ),
+    (
+        "Retraining",
+        [
+            ("Policies", "training_app_retrainingpolicy", "autorenew"),
+            ("Sweeps", "training_app_retrainingsweep", "cleaning_services"),
+            ("Retrainings", "training_app_retraining", "model_training"),
         ],
     ),
     (

@@ -1,4 +1,4 @@
-"""Addresses of adapters, base models, generations and previews, below /api/v1/."""
+"""Addresses of adapters, base models, retraining, generations and previews, below /api/v1/."""
 
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -13,6 +13,7 @@ from training_app.api.previews import PreviewsView, PreviewView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("training_app.api.adapter_urls")),
+    path("", include("training_app.api.retraining_urls")),
     path("generations", GenerationsView.as_view()),
     path("generations/batch", GenerationBatchView.as_view()),
     path("generations/<id:generation_id>", GenerationView.as_view()),

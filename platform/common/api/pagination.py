@@ -6,7 +6,7 @@ one of another list, workspace or ordering, is found out.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.core import signing
 from django.db.models import Field, Model, Q, QuerySet
@@ -17,6 +17,8 @@ from common.api.serializers import IntegerField, QuerySerializer, StringField
 
 MOST: Final = 200
 DEFAULT: Final = 50
+
+Row = TypeVar("Row")
 
 
 class PageQuery(QuerySerializer):
@@ -51,6 +53,24 @@ def page_of(
     last = found[limit - 1]
     values = [column.field.value_to_string(last) for column in columns]
     return found[:limit], signer.sign_object(values)
+
+
+def page_of_list(
+    rows: Sequence[Row], *, limit: int, cursor: str | None, bound_to: str
+) -> tuple[Sequence[Row], str | None]:
+    """One page of what is computed anew for each, and the cursor of the next or None: it says how far one has come.
+
+    Raises `Problem` 400 for a cursor that is not of this list.
+    """
+    signer = signing.Signer(salt=f"common.api.pagination:{bound_to}:list")
+    first = 0
+    if cursor is not None:
+        try:
+            first = int(signer.unsign_object(cursor))
+        except Exception:  # noqa: BLE001 (whatever a forged text makes the decoders raise)
+            raise no_cursor() from None
+    beyond = first + limit
+    return rows[first:beyond], signer.sign_object(beyond) if beyond < len(rows) else None
 
 
 def no_cursor() -> Problem:
