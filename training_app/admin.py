@@ -68,6 +68,7 @@ class AdapterAdmin(ReadOnlyAdmin):
         "dtype",
         "exact",
         "stored_dtype",
+        "is_trial",
         "rank",
         "hyperparameters",
         "seed",

@@ -19,6 +19,7 @@ class TrainingAppConfig(AppConfig):
         from training_app.kinds import GENERATE, RECORD_DEFAULT_MODELS, TRAIN_ADAPTER
         from training_app.measures import adapters
         from training_app.object_sweep import EVERY_SECONDS, sweep_objects
+        from training_app.retraining import steps
         from training_app.webhook_events import OF_GENERATIONS
         from users_app import erasers, exporting, webhook_events
 
@@ -33,8 +34,11 @@ class TrainingAppConfig(AppConfig):
         sweeps.register(conclude_forsaken)
         sweeps.register(forget_old_generations, every_seconds=60)
         webhook_events.register(OF_GENERATIONS)
-        # An evaluation run's trainings are steps of an experiment, thousands of them.
-        webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run"])
+        origins.register(steps.ORIGIN, steps.jobs_ended)
+        sweeps.register(steps.advance_stalled)
+        sweeps.register(steps.forget_forsaken, every_seconds=60)
+        # An evaluation run's trainings are steps of an experiment, thousands of them; so are a sweep's.
+        webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run", steps.ORIGIN])
         contributions.register(CONTRIBUTION)
         for destination in DESTINATIONS:
             navigation.register(destination)

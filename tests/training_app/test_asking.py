@@ -13,6 +13,7 @@ from tests.training_app.generations import asked, job_of
 from training_app.adapters import ensure_base_model, record_adapter, withdraw_adapter
 from training_app.asking import ask, choose, question
 from training_app.models import Adapter, Generation
+from training_app.serving_selectors import Serving
 from users_app.models import EndUser
 from users_app.tasks import define_task
 
@@ -82,7 +83,7 @@ def test_a_method_is_taken_as_asked_however_small_the_profile(alice):
         "peft",
         "peft-rag",
     ]
-    assert choose(method="rag", profile_size=0, adapter=None).reason == "It was asked for."
+    assert choose(method="rag", profile_size=0, serving=Serving(None)).reason == "It was asked for."
 
 
 # -- whose adapter
