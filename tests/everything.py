@@ -11,6 +11,7 @@ from tests.lamp.own_tasks import REPLIES
 from tests.retrieval_app.trained import SCORES, has_chosen, trained
 from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
+from tests.training_app.serving import chosen
 from tests.webhooks import webhook
 from training_app.adapters import record_adapter
 from users_app.audit import INSTALLATION
@@ -25,7 +26,7 @@ HOOKS = "hooks-of-acme"
 
 def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit) -> Workspace:
     """Give `workspace`, where Alice and the dev split are, what else there may be in one."""
-    record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
+    chosen(alice, record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts()))
     answered(alice)
     asked(alice, kind="preview")
     answers = ["rain on my roses again", "my bike", "garden gloves"]

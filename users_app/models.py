@@ -462,6 +462,7 @@ class AuditEntry(models.Model):
         SHARED_TRAINING_CHANGED = "shared_training.changed", "whose data shared models learn from was changed"
         AGREEMENT_CHANGED = "agreement.changed", "an end user agreed to shared training, or no longer does"
         TRAINED_MODEL_WITHDRAWN = "trained_model.withdrawn", "a selector or fine-tuned encoder was withdrawn"
+        SERVING_CHOSEN = "serving.chosen", "somebody chose which adapter serves an end user"
         WEBHOOK_CREATED = "webhook.created", "a webhook was made"
         WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
         WEBHOOK_DELETED = "webhook.deleted", "a webhook was deleted"
@@ -510,6 +511,7 @@ class AuditEntry(models.Model):
                         "shared_training.changed",
                         "agreement.changed",
                         "trained_model.withdrawn",
+                        "serving.chosen",
                         "webhook.created",
                         "webhook.changed",
                         "webhook.deleted",

@@ -19,7 +19,8 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from jobs import errors
-from jobs.models import UNFINISHED, Job, State
+from jobs.models import UNFINISHED as UNFINISHED_JOBS
+from jobs.models import Job, State
 from jobs.outcomes import unfinished_origins
 from jobs.services import cancel, cancel_origin
 from lamp.catalogue import UnknownTask
@@ -46,6 +47,9 @@ from users_app.tasks import task_of
 logger = logging.getLogger(__name__)
 
 UNDER_WAY: Final = (Retraining.State.TRIAL, Retraining.State.MEASURING, Retraining.State.TRAINING)
+UNFINISHED: Final = (Retraining.State.WAITING, *UNDER_WAY)
+
+DECIDED: Final = (Retraining.State.PROMOTED, Retraining.State.KEPT, Retraining.State.NONE)
 
 _TRIALS_AT_ONCE: Final = 100
 _REASON_LENGTH: Final = 500
@@ -58,7 +62,7 @@ class OnEnd(Protocol):
 
 
 class OnConsidered(Protocol):
-    """Told in the transaction that these documents were considered, and no adapter of them is to serve."""
+    """Told in the transaction that it was decided of these documents what serves."""
 
     def __call__(
         self,
@@ -83,7 +87,9 @@ def on_end(callback: OnEnd) -> None:
 
 
 def on_considered(callback: OnConsidered) -> None:
-    """Call `callback` where a retraining ends without a new adapter and the user is not due again for the same."""
+    """Call `callback` where a retraining ends with a decision, so that the user is not due again for the same
+    documents. Registering it again changes nothing.
+    """
     if callback not in _on_considered:
         _on_considered.append(callback)
 
@@ -137,6 +143,9 @@ def forget_forsaken() -> None:
     """Beat's sweep: delete the trials and answers of which no retraining is under way, as after a worker recorded a
     trial too late, or a policy was deleted with its retrainings.
     """
+    measuring.forget_answers(
+        of_none_among=set(Retraining.objects.filter(state=Retraining.State.MEASURING).values_list("pk", flat=True))
+    )
     measured = Retraining.objects.filter(
         end_user=OuterRef("end_user"),
         task=OuterRef("task"),
@@ -146,9 +155,6 @@ def forget_forsaken() -> None:
     )
     for trial in Adapter.objects.filter(~Exists(measured), is_trial=True).order_by("pk")[:_TRIALS_AT_ONCE]:
         delete_adapter(adapter=trial)
-    measuring.forget_answers(
-        of_none_among=set(Retraining.objects.filter(state=Retraining.State.MEASURING).values_list("pk", flat=True))
-    )
 
 
 # --- Steps -----------------------------------------------------------------------------------------------------------
@@ -262,7 +268,7 @@ def _judge(retraining: Retraining) -> None:
     match judgement.winner:
         case Candidate.TRIAL:
             # Beside the old adapter and the new one there need be no room for a third.
-            _forget_trial(retraining)
+            _forget_trials(retraining)
             if _read_profile(retraining) is None:
                 _end_without_training(retraining)
             else:
@@ -451,7 +457,7 @@ def _standing(retraining: Retraining, plan: AdapterPlan) -> Adapter | None:
 def _train(retraining: Retraining, plan: AdapterPlan, *, state: Retraining.State) -> None:
     """Have the planned adapter trained; wait for a job that does, and end with one of ours that could not."""
     _cancel_others(retraining, plan)
-    under_way = Job.objects.filter(dedupe_key=plan.job_key, state__in=UNFINISHED)
+    under_way = Job.objects.filter(dedupe_key=plan.job_key, state__in=UNFINISHED_JOBS)
     if not under_way.exists():
         if retraining.state == state:
             own = Job.objects.filter(origin=retraining_origin(retraining.pk), kind=TRAIN_ADAPTER.name)
@@ -469,7 +475,7 @@ def _train(retraining: Retraining, plan: AdapterPlan, *, state: Retraining.State
 
 def _cancel_others(retraining: Retraining, plan: AdapterPlan) -> None:
     """Give up what was asked for before the retraining started over, unless it is what is wanted now."""
-    own = Job.objects.filter(origin=retraining_origin(retraining.pk), state__in=UNFINISHED).exclude(origin="")
+    own = Job.objects.filter(origin=retraining_origin(retraining.pk), state__in=UNFINISHED_JOBS).exclude(origin="")
     cancel(*own.exclude(dedupe_key=plan.job_key).values_list("pk", flat=True))
 
 
@@ -531,9 +537,16 @@ def _end_without_training(retraining: Retraining) -> None:
         _end(retraining, Retraining.State.NONE, f"{small} {gone}", serves_none=True)
 
 
-def _forget_trial(retraining: Retraining) -> None:
-    trial, retraining.trial_adapter = retraining.trial_adapter, None
-    if trial is not None and trial.is_trial:
+def _forget_trials(retraining: Retraining) -> None:
+    """Delete the trial, and those from before the retraining started over."""
+    retraining.trial_adapter = None
+    for trial in Adapter.objects.filter(
+        end_user=retraining.end_user_id,
+        task=retraining.task,
+        base_model=retraining.base_model_id,
+        rank=retraining.rank,
+        is_trial=True,
+    ).order_by("pk"):
         delete_adapter(adapter=trial)
 
 
@@ -551,7 +564,7 @@ def _end(
     # Answers before jobs, as a worker records them, so that neither waits for the other.
     measuring.answers_of(retraining).delete()
     cancel_origin(retraining_origin(retraining.pk))
-    _forget_trial(retraining)
+    _forget_trials(retraining)
     retraining.reason = reason
     retraining.finished_at = Now()
     _move(retraining, state)
@@ -567,7 +580,7 @@ def _end(
             better_than_none=better,
             reason=reason,
         )
-    if state in (Retraining.State.KEPT, Retraining.State.NONE):
+    if state in DECIDED:
         _tell_considered(retraining)
     for callback in _on_end:
         transaction.on_commit(partial(callback, sweep_id=retraining.sweep_id), robust=True)

@@ -32,7 +32,10 @@ def test_without_an_old_adapter_it_is_between_the_trial_and_none(rows):
 def test_of_equals_the_trial_is_preferred_and_the_old_adapter_before_none(trial, old, none, winner):
     scores = {TRIAL: [trial], OLD: [old], NONE: [none]}
     assert judge(scores, higher_is_better=True).winner is winner
-    assert judge({who: [-value for value in found] for who, found in scores.items()}, higher_is_better=False).winner is winner
+    assert (
+        judge({who: [-value for value in found] for who, found in scores.items()}, higher_is_better=False).winner
+        is winner
+    )
 
 
 @pytest.mark.parametrize(
