@@ -65,7 +65,7 @@ class ServingOut(serializers.Serializer):
 
 
 class ServingAnswer(serializers.Serializer):
-    data = ServingOut(many=True)
+    data = ServingOut(many=True)  # type: ignore[assignment]
 
 
 class ChoicesQuery(PageQuery):

@@ -133,7 +133,10 @@ def test_one_click_rolls_back_to_what_served_before(alice, workspace):
 
 def test_that_none_serves_can_be_chosen(alice, workspace):
     record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
-    assert "No adapter serves from now on." in post(member_of(workspace, "researcher"), alice, adapter="none").content.decode()
+    assert (
+        "No adapter serves from now on."
+        in post(member_of(workspace, "researcher"), alice, adapter="none").content.decode()
+    )
     assert ServingChoice.objects.get().serves_none
 
 
