@@ -53,6 +53,8 @@ def test_a_job_holds_ids_and_settings_and_no_text(alice):
         "seed": 0,
         "document_ids": [document.pk for document in tweets_of(alice)],
         "identity": plan.identity,
+        "is_trial": False,
+        "only_live": False,
         "batch": f"{a_base_model().pk}|float32|rank=8",
     }
     assert (job.workspace_id, job.end_user_id, job.origin) == (alice.workspace_id, alice.pk, "run:1")

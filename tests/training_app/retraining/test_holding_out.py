@@ -1,9 +1,11 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training_app.retraining.holding_out import HeldOut, ProfileDocument, TooFewDocuments, hold_out
 
+# A busy machine says nothing of what is tested.
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 IDS = st.lists(st.integers(1, 12), min_size=2, max_size=30).filter(lambda ids: len(set(ids)) > 1)
 SHARES = st.floats(0.01, 0.99)
 MOST = st.integers(1, 10)
@@ -17,6 +19,7 @@ def dated(*pairs):
     return [ProfileDocument(one, (day,)) for one, day in pairs]
 
 
+@BUSY
 @given(IDS, st.data(), SHARES, MOST, st.sets(st.integers(1, 12)))
 def test_the_two_parts_are_disjoint_and_together_the_whole_profile_in_its_order(ids, data, share, most, seen):
     days = data.draw(st.dictionaries(st.sampled_from(ids), st.integers(0, 5)))
@@ -28,12 +31,14 @@ def test_the_two_parts_are_disjoint_and_together_the_whole_profile_in_its_order(
     assert parts.learned
 
 
+@BUSY
 @given(IDS, SHARES, MOST)
 def test_the_share_is_held_out_but_one_at_least_and_no_more_than_the_most(ids, share, most):
     measured = hold_out(undated(*ids), share=share, most=most).measured
     assert len(measured) == max(1, min(most, int(share * len(set(ids)))))
 
 
+@BUSY
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=20), SHARES, MOST)
 def test_none_that_is_learned_from_is_newer_than_one_held_out(days, share, most):
     profile = dated(*enumerate(days))
@@ -41,6 +46,7 @@ def test_none_that_is_learned_from_is_newer_than_one_held_out(days, share, most)
     assert max(days[one] for one in parts.learned) <= min(days[one] for one in parts.measured)
 
 
+@BUSY
 @given(IDS, SHARES, MOST, st.sets(st.integers(1, 12)))
 def test_as_long_as_one_is_unseen_no_seen_one_is_held_out(ids, share, most, seen):
     measured = set(hold_out(undated(*ids), share=share, most=most, seen=seen).measured)

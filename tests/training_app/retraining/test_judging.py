@@ -1,15 +1,18 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training_app.retraining.judging import Candidate, judge
 
+# A busy machine says nothing of what is tested.
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TRIAL, OLD, NONE = Candidate.TRIAL, Candidate.OLD, Candidate.NONE
 SCORES = st.lists(
     st.tuples(*[st.floats(0, 10, allow_nan=False).map(lambda value: round(value, 3))] * 3), min_size=1, max_size=8
 )
 
 
+@BUSY
 @given(SCORES, st.booleans())
 def test_the_winner_is_not_worse_than_any_other(rows, higher_is_better):
     judgement = judge(dict(zip(Candidate, zip(*rows, strict=True), strict=True)), higher_is_better=higher_is_better)
@@ -17,6 +20,7 @@ def test_the_winner_is_not_worse_than_any_other(rows, higher_is_better):
     assert judgement.means[judgement.winner] == best
 
 
+@BUSY
 @given(SCORES)
 def test_without_an_old_adapter_it_is_between_the_trial_and_none(rows):
     scores = dict(zip(Candidate, zip(*rows, strict=True), strict=True))
