@@ -28,7 +28,6 @@ POLICY = "nightly-of-acme"
 
 def one_of_everything(*, workspace: Workspace, alice: EndUser, dev: DatasetSplit) -> Workspace:
     """Give `workspace`, where Alice and the dev split are, what else there may be in one."""
-    record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
     answered(alice)
     asked(alice, kind="preview")
     answers = ["rain on my roses again", "my bike", "garden gloves"]

@@ -22,6 +22,7 @@ def adapters_of_person(*, workspace: Workspace, end_user: EndUser) -> QuerySet[A
         task=OuterRef("task"),
         base_model=OuterRef("base_model"),
         rank=OuterRef("rank"),
+        is_trial=False,
         pk__lt=OuterRef("pk"),
     ).order_by()
     how_many = earlier.values("end_user").annotate(number=Count("pk")).values("number")

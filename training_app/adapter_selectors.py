@@ -31,12 +31,12 @@ def adapters_of(
     base_model: str | None = None,
     withdrawn: bool | None = None,
 ) -> QuerySet[Adapter]:
-    """The adapters of one workspace, filtered by what is not None.
+    """The adapters of one workspace that may answer, filtered by what is not None: trials are none.
 
     Each comes with its end user, base model and `document_count`; its long columns are read when they are asked for.
     """
     found = (
-        Adapter.objects.filter(end_user__workspace=workspace)
+        Adapter.objects.filter(end_user__workspace=workspace, is_trial=False)
         .select_related("end_user", "base_model")
         .annotate(document_count=Func(F("document_ids"), function="cardinality", output_field=IntegerField()))
         .defer("document_ids", "document_digests", "loss_curve", "versions", "hardware")

@@ -1,5 +1,6 @@
 """Asking for adapters, and recording those that were trained."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter, BaseModel
 from training_app.retraining.learned import note_learned
 from users_app.models import EndUser, Workspace
-from users_app.selectors import documents_of
+from users_app.selectors import documents_of, profile_document_ids
 from users_app.tasks import task_of
 
 # Slots of a pass are of one size; ranks below this cost next to nothing more in slots of this one.
@@ -46,6 +47,12 @@ class AdapterPlan:
     document_ids: tuple[int, ...]
     document_digests: tuple[str, ...]
     identity: str
+    is_trial: bool = False
+    """Trained to be measured: it never answers for the user."""
+    only_live: bool = False
+    """Not recorded where a document has left the profile meanwhile, though a snapshot keep it. No part of what the
+    adapter is named by.
+    """
 
     @property
     def job_key(self) -> str:
@@ -71,6 +78,8 @@ class AdapterPlan:
             "seed": self.seed,
             "document_ids": list(self.document_ids),
             "identity": self.identity,
+            "is_trial": self.is_trial,
+            "only_live": self.only_live,
             "batch": self.batch_key,
         }
 
@@ -127,6 +136,8 @@ def plan_adapter(
     seed: int,
     documents: Sequence[tuple[int, str]],
     task_version: str | None = None,
+    is_trial: bool = False,
+    only_live: bool = False,
 ) -> AdapterPlan:
     """Name the adapter that these inputs make; `documents` are (id, digest as hex) in training order.
 
@@ -168,7 +179,10 @@ def plan_adapter(
             document_digests=digests,
             seed=seed,
             engine_version=ENGINE_VERSION,
+            is_trial=is_trial,
         ),
+        is_trial=is_trial,
+        only_live=only_live,
     )
 
 
@@ -191,9 +205,9 @@ def request_adapters(*, plans: Iterable[AdapterPlan], origin: str = "") -> int:
     return len(enqueue_many(_job_of(plan, origin=origin) for plan in plans))
 
 
-def request_adapter(*, plan: AdapterPlan) -> Job:
+def request_adapter(*, plan: AdapterPlan, origin: str = "") -> Job:
     """Ask for the planned adapter; the job that makes it, which may have been under way already."""
-    return enqueue(_job_of(plan))
+    return enqueue(_job_of(plan, origin=origin))
 
 
 def _job_of(plan: AdapterPlan, *, origin: str = "") -> JobSpec:
@@ -214,11 +228,18 @@ def sources_stand(*, end_user: EndUser, task: str, document_ids: Collection[int]
     return documents.filter(pk__in=wanted).count() == len(wanted)
 
 
+def all_live(*, end_user: EndUser, task: str, document_ids: Sequence[int]) -> bool:
+    """Whether all of these stand in the end user's profile of the task, each as often as here."""
+    live = profile_document_ids(workspace=end_user.workspace, end_user=end_user, task=task)
+    return Counter(document_ids) <= Counter(live)
+
+
 @transaction.atomic
 def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts) -> Adapter:
     """Record a trained adapter; an adapter of the same identity that stands already is returned as it is.
 
-    Raises `SourcesGone` where the end user or a document of the plan has gone meanwhile. The end user is held until
+    Raises `SourcesGone` where the end user or a document of the plan has gone meanwhile, or has left the profile where
+    the plan is of live documents alone. The end user is held until
     the transaction ends: whoever erases them or a document of theirs holds them too, and finds the adapter or comes
     first.
     """
@@ -226,6 +247,8 @@ def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts)
         end_user=end_user, task=plan.task, document_ids=plan.document_ids
     ):
         raise SourcesGone("What this adapter has learned from is gone.")
+    if plan.only_live and not all_live(end_user=end_user, task=plan.task, document_ids=plan.document_ids):
+        raise SourcesGone("Some of what this adapter has learned from has left the profile.")
     adapter, _ = Adapter.objects.get_or_create(
         identity=plan.identity,
         withdrawn_at=None,
@@ -238,6 +261,7 @@ def record_adapter(*, end_user: EndUser, plan: AdapterPlan, facts: TrainedFacts)
             "exact": plan.exact,
             "stored_dtype": plan.stored_dtype,
             "rank": plan.hyperparameters["rank"],
+            "is_trial": plan.is_trial,
             "hyperparameters": dict(plan.hyperparameters),
             "seed": plan.seed,
             "engine_version": ENGINE_VERSION,

@@ -3,8 +3,10 @@
 from typing import Final
 
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.decorators import action, display
 
 from common.admin import InstallationAdmin, ReadOnlyAdmin
 from common.admin_filters import choice_filter
@@ -38,6 +40,9 @@ class BaseModelAdmin(InstallationAdmin):
 
 @admin.register(Adapter)
 class AdapterAdmin(ReadOnlyAdmin):
+    """Which of them serves is chosen on the person's page, as it says what served before and why."""
+
+    actions_detail = ["choose_serving"]
     list_display = [
         "id",
         "end_user",
@@ -69,6 +74,7 @@ class AdapterAdmin(ReadOnlyAdmin):
         "dtype",
         "exact",
         "stored_dtype",
+        "is_trial",
         "rank",
         "hyperparameters",
         "seed",
@@ -83,6 +89,15 @@ class AdapterAdmin(ReadOnlyAdmin):
         "created_at",
         "withdrawn_at",
     ]
+
+    @action(description="What serves…")
+    def choose_serving(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the page where one click lets it serve, or rolls back."""
+        adapter = self.get_object(request, object_id)
+        if adapter is None:
+            return redirect(reverse("admin:training_app_adapter_changelist"))
+        end_user = adapter.end_user
+        return redirect(reverse("person", args=[end_user.workspace.slug, end_user.pk]) + "#serving")
 
 
 @admin.register(Generation)

@@ -21,9 +21,10 @@ from retrieval_app.pools import pool_names
 from retrieval_app.retrievers import BM25, CONTRIEVER, FINE_TUNED, RECENCY, RSPG_POST, RSPG_PRE, SELECTING, TITLES
 from retrieval_app.trained_models import trained_model_for
 from training_app.base_models import asked_base_model, default_dtype, request_default_models
-from training_app.generation_selectors import newest_usable_adapter, undated_documents
+from training_app.generation_selectors import undated_documents
 from training_app.generations import request_generations
 from training_app.models import Adapter, BaseModel, Generation
+from training_app.serving_selectors import Serving, serving_now
 from users_app.models import EndUser, Quota, Workspace
 from users_app.quotas import Room
 from users_app.selectors import lock_end_users, profile_document_ids
@@ -161,30 +162,46 @@ def ask(
     return generations
 
 
-def choose(*, method: str, profile_size: int, adapter: Adapter | None) -> Choice:
-    """What `method` comes to for a user with a profile of so many documents and this usable adapter, or none.
+def choose(*, method: str, profile_size: int, serving: Serving) -> Choice:
+    """What `method` comes to for a user with a profile of so many documents, for whom this adapter serves, or none.
 
-    `auto` takes the adapter beside retrieval for large profiles, retrieval for small ones and for users without an
-    adapter, and the base model alone for empty ones. Any other method is taken as asked.
+    `auto` takes the adapter beside retrieval for large profiles, and for small ones too where it was measured to be
+    better than none; retrieval alone for the other small ones and for users without an adapter, and the base model
+    alone for empty profiles. Any other method is taken as asked.
     """
+    adapter = serving.adapter
     if method != AUTO:
         family = Generation.Family(method)
         adapts = family in (Generation.Family.PEFT, Generation.Family.PEFT_RAG)
         return Choice(family, adapter if adapts else None, "It was asked for.")
     enough, least = settings.AUTO_ADAPTER_DOCUMENTS, settings.AUTO_RAG_DOCUMENTS
     documents = f"{profile_size} document{'' if profile_size == 1 else 's'}"
+    if adapter is not None and serving.better_than_none and profile_size >= least:
+        reason = (
+            f"The profile has {documents}, and on the newest of them the user's adapter was measured to be better than "
+            "none: it is used beside retrieval."
+        )
+        return Choice(Generation.Family.PEFT_RAG, adapter, reason)
     if adapter is not None and profile_size >= enough:
         reason = f"The profile has {documents}, and from {enough} on the user's adapter is used beside retrieval."
         return Choice(Generation.Family.PEFT_RAG, adapter, reason)
     if profile_size >= least:
         reason = (
-            f"The user has no usable adapter, and a profile of {documents} to retrieve from."
+            f"{_without_adapter(serving)}, and a profile of {documents} to retrieve from."
             if adapter is None
             else f"The profile has {documents}: below {enough}, retrieval alone is used."
         )
         return Choice(Generation.Family.RAG, None, reason)
     nothing = "empty for this task" if profile_size == 0 else f"too small to retrieve from, with {documents}"
     return Choice(Generation.Family.NONE, None, f"The profile is {nothing}: the base model answers alone.")
+
+
+def _without_adapter(serving: Serving) -> str:
+    if not serving.none_was_chosen:
+        return "The user has no usable adapter"
+    if serving.better_than_none is None:
+        return "It was chosen that no adapter serves this user"
+    return "The user has no adapter that was measured to be better than none"
 
 
 def asked_encoder() -> Encoder:
@@ -270,8 +287,8 @@ def _generation(
     kind: Generation.Kind,
 ) -> Generation:
     document_ids = _profile(workspace, asked, read)
-    adapter = _adapter(workspace, asked)
-    choice = choose(method=asked.method, profile_size=len(document_ids), adapter=adapter)
+    serving = _serving(workspace, asked)
+    choice = choose(method=asked.method, profile_size=len(document_ids), serving=serving)
     retrieves = choice.family in (Generation.Family.RAG, Generation.Family.PEFT_RAG)
     encoder_id = asked.encoder.pk if retrieves and asked.encoder is not None else None
     selector = None
@@ -309,26 +326,31 @@ def _generation(
     )
 
 
-def _adapter(workspace: Workspace, asked: Question) -> Adapter | None:
-    """The newest usable adapter. Raises Problem 409 where the method needs one and there is none."""
+def _serving(workspace: Workspace, asked: Question) -> Serving:
+    """What serves the user. Raises Problem 409 where the method needs an adapter and there is none."""
     if asked.method in (Generation.Family.NONE, Generation.Family.RAG):
-        return None
-    adapter = newest_usable_adapter(
+        return Serving(None)
+    serving = serving_now(
         workspace=workspace,
         end_user=asked.end_user,
         task=asked.task.key,
         task_version=asked.task.version,
         base_model=asked.base_model,
     )
-    if adapter is None and asked.method != AUTO:
+    if serving.adapter is None and asked.method != AUTO:
+        chosen = (
+            " It was chosen that none serves: see GET /api/v1/users/{user_id}/serving."
+            if serving.none_was_chosen
+            else ""
+        )
         raise Problem(
             409,
             "no-adapter",
             f"This user has no usable adapter of the base model {asked.base_model.public_name} for the task as it "
-            "stands now. Have one trained with POST /api/v1/adapters and ask again when its job is done, or ask by the "
-            "method “auto”, which uses what there is.",
+            f"stands now.{chosen} Have one trained with POST /api/v1/adapters and ask again when its job is done, or "
+            "ask by the method “auto”, which uses what there is.",
         )
-    return adapter
+    return serving
 
 
 def _task(workspace: Workspace, key: str, *, at: str) -> Task:

@@ -22,6 +22,8 @@ from training_app.object_keys import (
     identity_of,
     versions_prefix,
 )
+from training_app.retraining.measuring import ORIGIN as RETRAINING
+from training_app.serving_selectors import not_passed_over
 from users_app.erasers import Eraser, Erasing, ErasingDocuments
 from users_app.models import EndUser
 
@@ -66,7 +68,10 @@ def _erase_documents(erasing: ErasingDocuments) -> None:
         if erasing.touched.intersection(job.payload.get("document_ids", ()))
     ]
     under_way = [job for job in trainings if job.state in UNFINISHED]
-    plans = _plans_anew(erasing, _settings_of(adapters.filter(withdrawn_at__isnull=True), under_way))
+    # A trial answers nobody, and its retraining starts over; an adapter that was passed over must not come back.
+    serving = not_passed_over(adapters.filter(withdrawn_at__isnull=True))
+    wanted = [job for job in under_way if not job.payload.get("is_trial", False)]
+    plans = _plans_anew(erasing, _settings_of(serving, wanted))
     # What is left may be what a training learns from already, if it stands under another id too: then that one goes on.
     anew = {plan.identity for plan in plans}
     trainings = [job for job in trainings if job.payload.get("identity") not in anew]
@@ -154,7 +159,15 @@ def _plans_anew(erasing: ErasingDocuments, wanted: Iterable[_Settings]) -> list[
 
 
 def _forget_in_generations(erasing: ErasingDocuments) -> None:
-    """Take the content out of prompts that quote it, and out of the profiles of questions yet to be answered."""
+    """Take the content out of prompts that quote it, and out of the profiles of questions yet to be answered.
+
+    A question that a retraining has made of it goes as a whole.
+    """
+    Generation.objects.filter(
+        end_user=erasing.end_user,
+        origin__startswith=f"{RETRAINING}:",
+        profile_document_ids__overlap=list(erasing.gone),
+    ).delete()
     for document_id in erasing.gone:
         without = Func(F("profile_document_ids"), Value(document_id), function="array_remove")
         Generation.objects.filter(

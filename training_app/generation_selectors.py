@@ -23,7 +23,7 @@ from common.compiled_queries import CompiledQuery
 from jobs.models import Job, State
 from retrieval_app.chosen import Chosen, chosen_of, pools_of_selectors
 from training_app.generations import ORIGIN, asked_by_clients, generation_origin
-from training_app.models import Adapter, BaseModel, Generation
+from training_app.models import Generation
 from users_app.models import Document, EndUser, ProfileEntry, Workspace
 
 WAITING = "waiting"
@@ -47,41 +47,6 @@ def undated_documents(*, workspace: Workspace, end_user: EndUser, task: str, doc
         pk__in=set(document_ids),
         date_key__isnull=True,
     ).count()
-
-
-def newest_usable_adapter(
-    *, workspace: Workspace, end_user: EndUser, task: str, task_version: str, base_model: BaseModel
-) -> Adapter | None:
-    """The adapter that answers for the end user: of those of this base model (its revision included) that were trained
-    for this version of the task and are not withdrawn, the newest. None where there is none.
-
-    Call it in the transaction that uses it: until its end nobody deletes the adapter.
-    """
-    found: Adapter | None = _NEWEST_USABLE.first(workspace.pk, end_user.pk, task, task_version, base_model.pk)
-    return found
-
-
-_NEWEST_USABLE: Final = CompiledQuery(
-    lambda workspace, end_user, task, task_version, base_model: (
-        Adapter.objects.filter(
-            end_user=end_user,
-            end_user__workspace=workspace,
-            task=task,
-            task_version=task_version,
-            base_model=base_model,
-            withdrawn_at__isnull=True,
-        )
-        .select_for_update(of=("self",), no_key=True)
-        # As long as the profile that it was trained on.
-        .defer("document_ids", "document_digests", "loss_curve")
-        .order_by("-created_at", "-pk")[:1]
-    ),
-    EndUser._meta.get_field("workspace"),
-    Adapter._meta.get_field("end_user"),
-    Adapter._meta.get_field("task"),
-    Adapter._meta.get_field("task_version"),
-    Adapter._meta.get_field("base_model"),
-)
 
 
 def unended_generations(generation_ids: Collection[int]) -> set[int]:

@@ -30,10 +30,16 @@ def adapter_identity(
     document_digests: Sequence[str],
     seed: int,
     engine_version: str,
+    is_trial: bool = False,
 ) -> str:
-    """The identity of the adapter made of exactly these inputs; `document_digests` in training order."""
+    """The identity of the adapter made of exactly these inputs; `document_digests` in training order.
+
+    A trial (`training_app.retraining`) is never taken for an adapter that may answer, though its bytes be the same.
+    """
+    trial = {"trial": True} if is_trial else {}
     return digest_of(
         {
+            **trial,
             "workspace": workspace_id,
             "end_user": end_user_id,
             "base_model": base_model,

@@ -100,7 +100,11 @@ class Adapter(models.Model):
                 name="adapter_stored_dtype_is_known",
             ),
         ]
-        indexes = [models.Index(fields=["end_user", "task", "base_model", "rank"], name="adapter_by_end_user")]
+        indexes = [
+            models.Index(fields=["end_user", "task", "base_model", "rank"], name="adapter_by_end_user"),
+            # Few at any time: a sweep looks for those that nobody measures any more.
+            models.Index(fields=["id"], condition=Q(is_trial=True), name="adapter_trials"),
+        ]
 
     def __str__(self) -> str:
         return f"adapter {self.pk}"

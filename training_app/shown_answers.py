@@ -16,6 +16,7 @@ from retrieval_app.retrievers import TITLES
 from training_app.adapter_selectors import adapters_of
 from training_app.generation_selectors import WAITING, Told, told_of
 from training_app.models import Generation
+from training_app.serving_selectors import not_passed_over
 from training_app.side_by_side import Piece, differences
 from users_app.models import Workspace
 from users_app.selectors import documents_of
@@ -99,8 +100,10 @@ def shown_answers(
 
 def has_usable_adapter(*, workspace: Workspace, generation: Generation) -> bool:
     """Whether the generation's user has an adapter by now that could answer the same question."""
-    usable = adapters_of(
-        workspace=workspace, external_id=generation.end_user.external_id, task=generation.task, withdrawn=False
+    usable = not_passed_over(
+        adapters_of(
+            workspace=workspace, external_id=generation.end_user.external_id, task=generation.task, withdrawn=False
+        )
     )
     return usable.filter(task_version=generation.task_version, base_model=generation.base_model_id).exists()
 

@@ -9,8 +9,8 @@ from django.db import transaction
 
 from common.api.problems import not_found
 from training_app.asking import Question, ask
-from training_app.generation_selectors import newest_usable_adapter
 from training_app.models import Generation
+from training_app.serving_selectors import serving_adapter
 from users_app.models import EndUser, Workspace
 from users_app.selectors import lock_end_users
 
@@ -37,7 +37,7 @@ def ask_side_by_side(*, workspace: Workspace, questions: Sequence[Question]) -> 
         lock_end_users(workspace=workspace, end_user_ids=[first.end_user.pk])
     except EndUser.DoesNotExist:
         raise not_found() from None
-    adapter = newest_usable_adapter(
+    adapter = serving_adapter(
         workspace=workspace,
         end_user=first.end_user,
         task=first.task.key,

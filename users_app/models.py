@@ -467,6 +467,7 @@ class AuditEntry(models.Model):
         RETRAINING_POLICY_DELETED = "retraining_policy.deleted", "a retraining policy was deleted"
         RETRAINING_ASKED = "retraining.asked", "somebody asked for a retraining sweep"
         RETRAINING_CANCELLED = "retraining.cancelled", "a retraining sweep was cancelled"
+        SERVING_CHOSEN = "serving.chosen", "somebody chose which adapter serves an end user"
         WEBHOOK_CREATED = "webhook.created", "a webhook was made"
         WEBHOOK_CHANGED = "webhook.changed", "a webhook was changed or given a new secret"
         WEBHOOK_DELETED = "webhook.deleted", "a webhook was deleted"
@@ -520,6 +521,7 @@ class AuditEntry(models.Model):
                         "retraining_policy.deleted",
                         "retraining.asked",
                         "retraining.cancelled",
+                        "serving.chosen",
                         "webhook.created",
                         "webhook.changed",
                         "webhook.deleted",

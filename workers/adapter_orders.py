@@ -63,6 +63,9 @@ def order_of(job: ClaimedJob, *, base_model: BaseModel) -> Order | None:
         hyperparameters=job.payload["hyperparameters"],
         seed=job.payload["seed"],
         documents=[(document.pk, bytes(document.digest).hex()) for document in documents],
+        # Jobs of earlier versions have neither.
+        is_trial=job.payload.get("is_trial", False),
+        only_live=job.payload.get("only_live", False),
     )
     if plan.identity != identity:
         raise Permanent(_ANOTHER_VERSION)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -8,12 +10,14 @@ from training_app.adapters import (
     SourcesGone,
     adapters_by_identity,
     ensure_base_model,
+    plan_adapter,
     record_adapter,
     request_adapters,
     stored_dtype_of,
 )
 from training_app.models import Adapter
 from users_app.models import EndUser
+from users_app.services import remove_document
 
 
 def jobs():
@@ -53,6 +57,8 @@ def test_a_job_holds_ids_and_settings_and_no_text(alice):
         "seed": 0,
         "document_ids": [document.pk for document in tweets_of(alice)],
         "identity": plan.identity,
+        "is_trial": False,
+        "only_live": False,
         "batch": f"{a_base_model().pk}|float32|rank=8",
     }
     assert (job.workspace_id, job.end_user_id, job.origin) == (alice.workspace_id, alice.pk, "run:1")
@@ -138,3 +144,28 @@ def test_the_database_refuses_an_adapter_that_cannot_be(alice, changed, constrai
     stored = record_adapter(end_user=alice, plan=plan_of(alice, tweets_of(alice)), facts=facts())
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         Adapter.objects.filter(pk=stored.pk).update(**changed)
+
+
+def test_one_of_live_documents_alone_is_not_recorded_after_one_of_them_has_left_the_profile(alice):
+    live, kept = plan_of(alice, tweets_of(alice)), plan_of(alice, tweets_of(alice), seed=1)
+    remove_document(workspace=alice.workspace, end_user=alice, task="LaMP-7", client_id="alice-0")
+    with pytest.raises(SourcesGone, match="has left the profile"):
+        record_adapter(end_user=alice, plan=replace(live, only_live=True), facts=facts())
+    # A run's snapshot still has it.
+    assert record_adapter(end_user=alice, plan=kept, facts=facts())
+
+
+def test_a_trial_is_recorded_as_one_under_a_name_of_its_own(alice):
+    documents = [(document.pk, bytes(document.digest).hex()) for document in tweets_of(alice)]
+    real = plan_of(alice, tweets_of(alice))
+    trial = plan_adapter(
+        **{name: getattr(real, name) for name in ("end_user_id", "task", "dtype", "exact", "stored_dtype", "seed")},
+        workspace=alice.workspace,
+        base_model=a_base_model(),
+        hyperparameters=real.hyperparameters,
+        documents=documents,
+        is_trial=True,
+    )
+    assert trial.identity != real.identity
+    assert record_adapter(end_user=alice, plan=trial, facts=facts()).is_trial
+    assert not record_adapter(end_user=alice, plan=real, facts=facts()).is_trial

@@ -10,9 +10,11 @@ from tests.people import ASK, TWEETS, give, person, tweets_of
 from tests.retrieval_app.trained import WITH_RECENCY, trained
 from tests.training_app.adapters import a_base_model, facts, plan_of
 from tests.training_app.generations import asked, job_of
+from tests.training_app.serving import chosen
 from training_app.adapters import ensure_base_model, record_adapter, withdraw_adapter
 from training_app.asking import ask, choose, question
 from training_app.models import Adapter, Generation
+from training_app.serving_selectors import Serving
 from users_app.models import EndUser
 from users_app.tasks import define_task
 
@@ -82,7 +84,55 @@ def test_a_method_is_taken_as_asked_however_small_the_profile(alice):
         "peft",
         "peft-rag",
     ]
-    assert choose(method="rag", profile_size=0, adapter=None).reason == "It was asked for."
+    assert choose(method="rag", profile_size=0, serving=Serving(None)).reason == "It was asked for."
+
+
+# -- what was measured
+
+
+def test_auto_uses_an_adapter_of_a_small_profile_that_was_measured_to_be_better_than_none(alice, settings):
+    settings.AUTO_ADAPTER_DOCUMENTS = 6
+    chosen(alice, adapter_of(alice), better_than_none=True)
+    generation = asked(alice)
+    assert generation.family == "peft-rag"
+    assert "was measured to be better than none" in generation.reason
+
+
+@pytest.mark.parametrize("better_than_none", [None, False])
+def test_auto_goes_by_the_size_of_the_profile_where_it_was_not(alice, settings, better_than_none):
+    settings.AUTO_ADAPTER_DOCUMENTS = 6
+    chosen(alice, adapter_of(alice), better_than_none=better_than_none)
+    assert asked(alice).family == "rag"
+
+
+@pytest.mark.parametrize(
+    ("better_than_none", "reason"),
+    [
+        (False, "The user has no adapter that was measured to be better than none, and"),
+        (None, "It was chosen that no adapter serves this user, and"),
+    ],
+)
+def test_where_none_was_chosen_auto_retrieves_as_for_a_user_without_an_adapter(alice, enough, better_than_none, reason):
+    adapter_of(alice)
+    chosen(alice, None, better_than_none=better_than_none)
+    generation = asked(alice)
+    assert (generation.family, generation.adapter) == ("rag", None)
+    assert generation.reason.startswith(reason)
+
+
+def test_the_evidence_is_of_the_chosen_adapter_and_not_of_a_later_one(alice, settings):
+    settings.AUTO_ADAPTER_DOCUMENTS = 6
+    chosen(alice, adapter_of(alice), better_than_none=True)
+    adapter_of(alice, seed=1)
+    assert asked(alice).family == "rag"
+
+
+def test_who_asks_for_an_adapter_where_none_was_chosen_is_told_so(alice):
+    adapter_of(alice)
+    chosen(alice, None)
+    problem = refused(asked, alice, method="peft")
+    assert problem.slug == "no-adapter"
+    assert "It was chosen that none serves: see GET /api/v1/users/{user_id}/serving." in problem.detail
 
 
 # -- whose adapter

@@ -1,5 +1,7 @@
 """Deleting one document: what was learned from it is used no more, and is learned again without it."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.objects import ObjectStore, ObjectStoreUnavailable, get_store
@@ -9,7 +11,9 @@ from retrieval_app.models import Embedding
 from retrieval_app.services import retrieve
 from tests.eval_app.stored import small_t5, start
 from tests.people import OF_ALICE, TWEETS, give, person, questions_of, split_of, tweets_of
-from tests.workers.asked import ask, ask_for_adapter
+from tests.training_app.serving import chosen
+from tests.workers.asked import ask, ask_for_adapter, plan
+from training_app.adapters import request_adapters
 from training_app.models import Adapter, Generation
 from training_app.object_keys import versions_prefix
 from users_app.erasure import erase_document, finish_erasure
@@ -286,3 +290,30 @@ def test_unlearning_is_exact(alice, workspace, train, in_process):
 
     twin = person(workspace, "twin", [OF_ALICE[at] for at in (0, 2, 3, 4)])
     assert train(twin, exact=True, epochs=3).content_digest == unlearned.content_digest
+
+
+def test_an_adapter_that_a_choice_has_passed_over_is_not_trained_again(alice, train, in_process):
+    lost = train(alice)
+    chosen(alice, None, base_model=small_t5())
+    erase(alice, "alice-1")
+    in_process("train_adapter")
+    lost.refresh_from_db()
+    assert lost.withdrawn_at is not None
+    assert not Adapter.objects.filter(withdrawn_at=None).exists()
+
+
+def test_a_trial_is_not_trained_again_and_least_of_all_as_an_adapter_that_may_answer(alice, train, in_process):
+    train(alice)
+    Adapter.objects.update(is_trial=True)
+    request_adapters(plans=[replace(plan(alice, rank=4), is_trial=True)])
+    erase(alice, "alice-1")
+    assert not Job.objects.filter(state="waiting").exists()
+    assert not Adapter.objects.filter(withdrawn_at=None).exists()
+
+
+def test_a_question_that_a_retraining_has_made_of_it_goes_with_it(alice):
+    gone, stays = tweets_of(alice)[1:3]
+    for document in (gone, stays):
+        ask(alice, profile_document_ids=[document.pk], origin=f"retraining:1/none/{document.pk}")
+    erase(alice, "alice-1")
+    assert [one.profile_document_ids for one in Generation.objects.all()] == [[stays.pk]]

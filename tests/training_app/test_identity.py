@@ -17,6 +17,7 @@ INPUTS = {
     "document_digests": ["aa", "bb", "cc"],
     "seed": 0,
     "engine_version": "1",
+    "is_trial": False,
 }
 
 
@@ -45,6 +46,7 @@ def identity(**changed):
         {"document_digests": ["aabb", "cc"]},
         {"seed": 1},
         {"engine_version": "2"},
+        {"is_trial": True},
     ],
     ids=lambda changed: " ".join(f"{name}={value}" for name, value in changed.items()),
 )

@@ -167,7 +167,10 @@ class Retraining(models.Model):
     # What the counts of the profile (`ProfileTally`) were when its documents were read.
     added = models.BigIntegerField(null=True)
     removed = models.BigIntegerField(null=True)
-    # In the order of training; the last so many are held out of the trial.
+    # How it is trained, as the policy and the installation said when it began: task version, precision,
+    # hyperparameters, seed.
+    settings = models.JSONField(default=dict, blank=True)
+    # The profile in the order of training, repetitions included; those held out of the trial are among them.
     document_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     held_out_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     old_adapter = models.ForeignKey(

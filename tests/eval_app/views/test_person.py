@@ -9,9 +9,11 @@ from eval_app.models import UserImprovement
 from tests import people
 from tests.eval_app.crowds import a_done_run, compared, crowd
 from tests.members import member_of
-from tests.training_app.adapters import facts, plan_of
+from tests.training_app.adapters import a_base_model, facts, plan_of
 from tests.training_app.generations import answered
+from tests.training_app.serving import chosen
 from training_app.adapters import record_adapter
+from training_app.models import ServingChoice
 from users_app.models import Document, EndUser
 from users_app.services import remove_document
 from users_app.shared_training import set_agreement
@@ -106,6 +108,54 @@ def test_adapters_tell_their_history(see, alice):
         assert shown in page
 
 
+def post(member, person, **told):
+    values = {"task": "LaMP-7", "base_model": a_base_model().pk, **told}
+    return member.post(f"/w/{person.workspace.slug}/people/{person.pk}/", values, follow=True)
+
+
+def test_one_click_rolls_back_to_what_served_before(alice, workspace):
+    older, newer = (
+        record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice), seed=seed), facts=facts())
+        for seed in (0, 1)
+    )
+    chosen(alice, older)
+    chosen(alice, newer)
+    member = member_of(workspace, "researcher")
+    page = member.get(f"/w/{workspace.slug}/people/{alice.pk}/").content.decode()
+    assert f"Roll back to adapter {older.pk}" in page
+    assert "It was measured." in page
+    page = post(member, alice, adapter=older.pk).content.decode()
+    assert f"Adapter {older.pk} serves from now on." in page
+    assert f"LaMP-7, some/t5: adapter {older.pk}" in page
+    choice = ServingChoice.objects.latest("pk")
+    assert (choice.adapter, choice.by, choice.chosen_by.username) == (older, "person", "researcher of acme")
+
+
+def test_that_none_serves_can_be_chosen(alice, workspace):
+    record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
+    assert (
+        "No adapter serves from now on."
+        in post(member_of(workspace, "researcher"), alice, adapter="none").content.decode()
+    )
+    assert ServingChoice.objects.get().serves_none
+
+
+@pytest.mark.parametrize("adapter", ["", "0", "²", "9" * 30, "bob's"])
+def test_a_choice_of_nothing_that_stands_here_is_refused(alice, bob, workspace, adapter):
+    his = record_adapter(end_user=bob, plan=plan_of(bob, people.tweets_of(bob)), facts=facts())
+    answer = post(member_of(workspace, "researcher"), alice, adapter=his.pk if adapter == "bob's" else adapter)
+    assert "Choose an adapter that is listed here" in answer.content.decode()
+    assert not ServingChoice.objects.exists()
+
+
+def test_who_may_only_look_has_no_button_and_changes_nothing(alice, workspace):
+    adapter = record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice)), facts=facts())
+    viewer = member_of(workspace)
+    assert "Let none serve" not in viewer.get(f"/w/{workspace.slug}/people/{alice.pk}/").content.decode()
+    assert post(viewer, alice, adapter=adapter.pk).status_code == 403
+    assert not ServingChoice.objects.exists()
+
+
 def test_what_was_generated_lately_is_shown(see, alice):
     generation = answered(alice)
     page = see(alice).content.decode()
@@ -138,7 +188,7 @@ def test_a_profile_full_of_script_tags_shows_as_text(see, workspace):
 def test_a_page_makes_few_queries(see, alice, django_assert_max_num_queries):
     for seed in range(10):
         record_adapter(end_user=alice, plan=plan_of(alice, people.tweets_of(alice), seed=seed), facts=facts(str(seed)))
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(30):
         see(alice)
 
 
