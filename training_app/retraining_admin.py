@@ -77,9 +77,9 @@ class RetrainingPolicyForm(forms.ModelForm):
         if policy.crontab is not None:
             row = policy.crontab
             parts = (row.minute, row.hour, row.day_of_month, row.month_of_year, row.day_of_week)
-            self.initial |= {"crontab_text": " ".join(parts), "timezone": str(row.timezone)}
+            self.initial.update(crontab_text=" ".join(parts), timezone=str(row.timezone))
         if policy.interval is not None:
-            self.initial |= {"every": policy.interval.every, "period": policy.interval.period}
+            self.initial.update(every=policy.interval.every, period=policy.interval.period)
 
     @property
     def schedule(self) -> Crontab | Interval | None:
@@ -176,7 +176,7 @@ class RetrainingPolicyAdmin(GrantedAdmin):
         else:
             obj.pk = create_policy(**given, schedule=form.schedule, by=by).pk
 
-    def has_delete_permission(self, request: HttpRequest, obj: RetrainingPolicy | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not while somebody is being retrained by it."""
         if obj is not None and Retraining.objects.filter(sweep__policy=obj, state__in=UNDER_WAY).exists():
             return False

@@ -149,5 +149,4 @@ def policy_json(policy: RetrainingPolicy) -> dict[str, Any]:
 def sweeps_json(sweeps: Collection[RetrainingSweep], *, workspace: Workspace) -> list[dict[str, Any]]:
     """Sweeps of `workspace` as `SweepOut` describes them, counted together."""
     counts = counts_of(workspace=workspace, sweeps=sweeps)
-    shown: list[dict[str, Any]] = SweepOut(sweeps, many=True, context={"counts": counts}).data
-    return shown
+    return [SweepOut(sweep, context={"counts": counts}).data for sweep in sweeps]
