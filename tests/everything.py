@@ -9,11 +9,9 @@ from tests.eval_app.stored import answered_run, ended
 from tests.eval_app.trained import a_trained_model, a_training
 from tests.lamp.own_tasks import REPLIES
 from tests.retrieval_app.trained import SCORES, has_chosen, trained
-from tests.training_app.adapters import facts, plan_of
 from tests.training_app.generations import answered, asked
 from tests.training_app.retraining.policies import a_policy
 from tests.webhooks import webhook
-from training_app.adapters import record_adapter
 from training_app.models import Retraining, RetrainingSweep, ServingChoice
 from users_app.audit import INSTALLATION
 from users_app.erasure import erase_end_user
