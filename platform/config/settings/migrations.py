@@ -8,6 +8,6 @@ RELEASED_MIGRATIONS: dict[str, str | None] = {
     "eval_app": "0012_document_feedback",
     "jobs": "0003_failed_jobs",
     "retrieval_app": "0003_task_versions",
-    "training_app": "0007_retraining",
-    "users_app": "0031_profile_tallies",
+    "training_app": "0008_retraining_steps",
+    "users_app": "0033_choices_of_serving_in_the_audit_log",
 }
