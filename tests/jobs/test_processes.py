@@ -86,9 +86,10 @@ def test_pool_processes_do_not_outlive_a_worker_that_was_killed(effects, start_w
 
 
 def test_a_command_brings_its_own_workers_along(effects, tmp_path, settings):
+    before = set(psutil.Process().children())
     with local_workers(concurrency=2, log_dir=tmp_path, environment=worker_environment(settings)) as started:
         assert started
-        supervisor = psutil.Process().children()[-1]
+        [supervisor] = set(psutil.Process().children()) - before
         ours = [supervisor, *supervisor.children(recursive=True)]
         enqueue_many(JobSpec(kind="test.batch", origin="run:1") for _ in range(20))
         looks = []
@@ -102,8 +103,9 @@ def test_a_command_brings_its_own_workers_along(effects, tmp_path, settings):
 
 @pytest.mark.long
 def test_a_command_s_own_workers_are_started_again_when_they_are_killed(effects, tmp_path, settings):
+    before = set(psutil.Process().children())
     with local_workers(concurrency=1, log_dir=tmp_path, environment=worker_environment(settings)):
-        supervisor = psutil.Process().children()[-1]
+        [supervisor] = set(psutil.Process().children()) - before
         first = set(selectors.live_workers("cpu").values_list("id", flat=True))
         for process in supervisor.children(recursive=True):
             process.kill()

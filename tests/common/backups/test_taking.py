@@ -166,14 +166,21 @@ def test_one_that_breaks_off_is_no_backup_and_is_begun_again_in_its_place(two_ad
 
 
 @pytest.mark.long
-def test_one_that_is_killed_is_no_backup(two_adapters, alice, folder, silent):
+def test_one_that_is_killed_is_no_backup(two_adapters, alice, folder, silent, settings):
     for seed in range(1, 40):
         stored_adapter(alice, seed=seed)
     told = connection.settings_dict
     address = f"postgresql://{told['USER']}:{told['PASSWORD']}@{told['HOST']}:{told['PORT']}/{told['NAME']}"
     process = subprocess.Popen(
         [sys.executable, str(REPOSITORY / "manage.py"), "backup", "--to", str(folder)],
-        env={**os.environ, "DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "config.settings"},
+        env={
+            **os.environ,
+            **{
+                name: getattr(settings, name) for name in ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET")
+            },
+            "DATABASE_URL": address,
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        },
         stdout=subprocess.DEVNULL,
     )
     until = time.monotonic() + 60
