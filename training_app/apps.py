@@ -23,7 +23,6 @@ class TrainingAppConfig(AppConfig):
         from training_app.object_sweep import EVERY_SECONDS, sweep_objects
         from training_app.retraining import steps
         from training_app.retraining import sweeps as retraining_sweeps
-        from training_app.retraining.learned import note_learned
         from training_app.retraining.models import RetrainingPolicy
         from training_app.retraining.schedules import policy_deleted
         from training_app.webhook_events import OF_GENERATIONS
@@ -48,7 +47,6 @@ class TrainingAppConfig(AppConfig):
         sweeps.register(steps.forget_forsaken, every_seconds=60)
         retraining_sweeps.on_begin(steps.begin)
         steps.on_end(retraining_sweeps.retraining_ended)
-        steps.on_considered(note_learned)
         # An evaluation run's trainings are steps of an experiment, thousands of them; so are a sweep's.
         webhook_events.tell_of_jobs(TRAIN_ADAPTER.name, unless_asked_by=["run", steps.ORIGIN])
         contributions.register(CONTRIBUTION)

@@ -16,8 +16,9 @@ from common.admin import GrantedAdmin, ReadOnlyAdmin
 from common.admin_filters import choice_filter
 from lamp.catalogue import UnknownTask
 from training_app.models import LearnedProfile, Retraining, RetrainingPolicy, RetrainingSweep, ServingChoice
-from training_app.retraining.due import UNDER_WAY, who_is_due
+from training_app.retraining.due import who_is_due
 from training_app.retraining.explaining import in_words
+from training_app.retraining.models import UNDER_WAY
 from training_app.retraining.policies import (
     CHANGEABLE,
     MOST_POLICIES,

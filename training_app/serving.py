@@ -9,7 +9,8 @@ from django.db import transaction
 
 from lamp.catalogue import UnknownTask
 from training_app.models import Adapter, BaseModel, Retraining, ServingChoice
-from training_app.retraining.steps import UNFINISHED, cancel_retraining
+from training_app.retraining.models import UNFINISHED
+from training_app.retraining.steps import cancel_retraining
 from training_app.serving_selectors import choices_of, serving_adapter
 from users_app.audit import Actor, record
 from users_app.models import AuditEntry, EndUser, Workspace

@@ -404,7 +404,7 @@ def test_somebody_who_is_gone_meanwhile_is_no_error(rosa, in_process):
 def test_whoever_is_told_hears_of_each_end_once(rosa, retrain, monkeypatch):
     heard, considered = [], []
     monkeypatch.setattr(steps, "_on_end", [lambda **told: heard.append(told)])
-    monkeypatch.setattr(steps, "_on_considered", [lambda **told: considered.append(told)])
+    monkeypatch.setattr(steps, "note_learned", lambda **told: considered.append(told))
     ended = retrain(rosa, HARMFUL)
     steps.advance(retraining_id=ended.pk)
     assert ended.state == "none"

@@ -7,13 +7,8 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from training_app.kinds import TRAIN_ADAPTER
-from training_app.retraining.models import Retraining, RetrainingPolicy
+from training_app.retraining.models import UNFINISHED, RetrainingPolicy
 from users_app.tasks import task_of
-
-UNDER_WAY: Final = (Retraining.State.TRIAL, Retraining.State.MEASURING, Retraining.State.TRAINING)
-"""What takes up a place among those that a sweep lets run at once."""
-UNENDED: Final = (Retraining.State.WAITING, *UNDER_WAY)
-"""What has not come to an end."""
 
 _SECONDS_A_DAY: Final = 86_400.0
 _ORDERS: Final = {
@@ -26,7 +21,7 @@ _ORDERS: Final = {
 _DUE: Final = """
     WITH under_way AS (
         SELECT end_user_id FROM training_app_retraining
-         WHERE state = ANY(%(unended)s) AND task = %(task)s AND base_model_id = %(base_model)s AND rank = %(rank)s
+         WHERE state = ANY(%(unfinished)s) AND task = %(task)s AND base_model_id = %(base_model)s AND rank = %(rank)s
         UNION
         SELECT end_user_id
           -- One after the other, so that each is found by an index of what has not finished.
@@ -114,7 +109,7 @@ def who_is_due(*, policy: RetrainingPolicy, at: datetime | None = None) -> list[
                 "at": at,
                 "seconds_a_day": _SECONDS_A_DAY,
                 "kind": TRAIN_ADAPTER.name,
-                "unended": [state.value for state in UNENDED],
+                "unfinished": [state.value for state in UNFINISHED],
             },
         )
         rows = cursor.fetchall()

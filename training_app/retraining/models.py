@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+REASON_LENGTH = 500
+
 
 class RetrainingPolicy(models.Model):
     """Which adapters of a workspace follow their profiles by themselves, when, and within which budget."""
@@ -185,7 +187,7 @@ class Retraining(models.Model):
     # By candidate ("none", "old", "trial"): the task's metric on each document held out, in their order.
     scores = models.JSONField(default=dict, blank=True)
     # In words that hold no user's text.
-    reason = models.CharField(max_length=500, blank=True, default="")
+    reason = models.CharField(max_length=REASON_LENGTH, blank=True, default="")
     training_seconds = models.FloatField(default=0.0)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -220,6 +222,11 @@ class Retraining(models.Model):
 
     def __str__(self) -> str:
         return f"retraining {self.pk}"
+
+
+UNDER_WAY = (Retraining.State.TRIAL, Retraining.State.MEASURING, Retraining.State.TRAINING)
+"""What takes up a place among those that a sweep lets run at once."""
+UNFINISHED = (Retraining.State.WAITING, *UNDER_WAY)
 
 
 class LearnedProfile(models.Model):
@@ -291,7 +298,7 @@ class ServingChoice(models.Model):
     )
     # Whether the evidence says that an adapter is better than none; null: nothing was measured.
     better_than_none = models.BooleanField(null=True)
-    reason = models.CharField(max_length=500)
+    reason = models.CharField(max_length=REASON_LENGTH)
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

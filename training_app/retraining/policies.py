@@ -8,8 +8,7 @@ from django.db import transaction
 from lamp.catalogue import UnknownTask
 from lamp.tasks import FieldProblem
 from training_app.hyperparameters import HYPERPARAMETERS, InvalidHyperparameters, complete_hyperparameters
-from training_app.retraining.due import UNDER_WAY
-from training_app.retraining.models import Retraining, RetrainingPolicy, RetrainingSweep
+from training_app.retraining.models import UNDER_WAY, Retraining, RetrainingPolicy, RetrainingSweep
 from training_app.retraining.schedules import (
     Crontab,
     Interval,

@@ -36,8 +36,10 @@ from training_app.models import Adapter, Retraining, RetrainingPolicy, ServingCh
 from training_app.retraining import measuring
 from training_app.retraining.holding_out import ProfileDocument, TooFewDocuments, hold_out
 from training_app.retraining.judging import Candidate, Judgement, judge
+from training_app.retraining.learned import note_learned
 from training_app.retraining.measuring import ORIGIN as ORIGIN
 from training_app.retraining.measuring import retraining_origin
+from training_app.retraining.models import REASON_LENGTH, UNDER_WAY
 from training_app.serving_selectors import serving_adapter
 from users_app.models import EndUser, Workspace
 from users_app.quotas import QuotaExceeded
@@ -46,13 +48,9 @@ from users_app.tasks import task_of
 
 logger = logging.getLogger(__name__)
 
-UNDER_WAY: Final = (Retraining.State.TRIAL, Retraining.State.MEASURING, Retraining.State.TRAINING)
-UNFINISHED: Final = (Retraining.State.WAITING, *UNDER_WAY)
-
 DECIDED: Final = (Retraining.State.PROMOTED, Retraining.State.KEPT, Retraining.State.NONE)
 
 _TRIALS_AT_ONCE: Final = 100
-_REASON_LENGTH: Final = 500
 
 
 class OnEnd(Protocol):
@@ -61,37 +59,13 @@ class OnEnd(Protocol):
     def __call__(self, *, sweep_id: int) -> Any: ...
 
 
-class OnConsidered(Protocol):
-    """Told in the transaction that it was decided of these documents what serves."""
-
-    def __call__(
-        self,
-        *,
-        end_user: EndUser,
-        task: str,
-        task_version: str,
-        base_model_id: int,
-        rank: int,
-        document_ids: Sequence[int],
-    ) -> Any: ...
-
-
 _on_end: list[OnEnd] = []
-_on_considered: list[OnConsidered] = []
 
 
 def on_end(callback: OnEnd) -> None:
     """Call `callback` after each retraining's end, whatever it was. Registering it again changes nothing."""
     if callback not in _on_end:
         _on_end.append(callback)
-
-
-def on_considered(callback: OnConsidered) -> None:
-    """Call `callback` where a retraining ends with a decision, so that the user is not due again for the same
-    documents. Registering it again changes nothing.
-    """
-    if callback not in _on_considered:
-        _on_considered.append(callback)
 
 
 @transaction.atomic
@@ -560,7 +534,7 @@ def _end(
     better: bool | None = None,
 ) -> None:
     """End so, and choose what serves from now on where there is an `adapter` or `serves_none`."""
-    reason = reason[:_REASON_LENGTH]
+    reason = reason[:REASON_LENGTH]
     # Answers before jobs, as a worker records them, so that neither waits for the other.
     measuring.answers_of(retraining).delete()
     cancel_origin(retraining_origin(retraining.pk))
@@ -581,14 +555,7 @@ def _end(
             reason=reason,
         )
     if state in DECIDED:
-        _tell_considered(retraining)
-    for callback in _on_end:
-        transaction.on_commit(partial(callback, sweep_id=retraining.sweep_id), robust=True)
-
-
-def _tell_considered(retraining: Retraining) -> None:
-    for callback in _on_considered:
-        callback(
+        note_learned(
             end_user=retraining.end_user,
             task=retraining.task,
             task_version=_task(retraining).version,
@@ -596,3 +563,5 @@ def _tell_considered(retraining: Retraining) -> None:
             rank=retraining.rank,
             document_ids=retraining.document_ids,
         )
+    for callback in _on_end:
+        transaction.on_commit(partial(callback, sweep_id=retraining.sweep_id), robust=True)

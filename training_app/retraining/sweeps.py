@@ -20,8 +20,14 @@ from jobs import errors
 from jobs.models import Job
 from jobs.services import JobSpec, enqueue
 from training_app.kinds import SWEEP_RETRAINING
-from training_app.retraining.due import UNDER_WAY, Due, who_is_due
-from training_app.retraining.models import Retraining, RetrainingPolicy, RetrainingSweep
+from training_app.retraining.due import Due, who_is_due
+from training_app.retraining.models import (
+    REASON_LENGTH,
+    UNDER_WAY,
+    Retraining,
+    RetrainingPolicy,
+    RetrainingSweep,
+)
 from users_app.audit import INSTALLATION, Actor, record
 from users_app.models import AuditEntry
 
@@ -32,7 +38,6 @@ _WINDOW_OF_SLOTS: Final = 3
 _CHUNK: Final = 5_000
 # Two beats ring for the same time within seconds of each other.
 _SAME_TIME: Final = timedelta(seconds=30)
-_REASON_LENGTH: Final = 500
 
 _RULES: Final = (
     "task",
@@ -274,7 +279,7 @@ def _begin_one(retraining_id: int) -> None:
         reason = f"It could not be begun: {described.type}. {described.message}"
     # Nothing where it has begun.
     Retraining.objects.filter(pk=retraining_id, state=Retraining.State.WAITING).update(
-        state=Retraining.State.FAILED, reason=reason[:_REASON_LENGTH], finished_at=Now()
+        state=Retraining.State.FAILED, reason=reason[:REASON_LENGTH], finished_at=Now()
     )
 
 
