@@ -132,6 +132,9 @@ class ServingChoicesView(WorkspaceView):
         responses={
             201: ServingChoiceOut,
             404: OpenApiResponse(None, "There is no such user."),
+            409: OpenApiResponse(
+                None, "No worker has loaded the default base model yet (`base-model-not-ready`): try again."
+            ),
         },
     )
     def post(self, request: Request, user_id: str) -> Response:

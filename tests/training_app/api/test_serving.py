@@ -52,6 +52,14 @@ def test_a_client_rolls_back_and_sees_it_in_the_history(api, alice):
     assert AuditEntry.objects.get(action="serving.chosen").actor == "api_key"
 
 
+def test_before_the_default_model_was_loaded_clients_are_told_to_come_again(api, alice, settings):
+    settings.DEFAULT_BASE_MODEL = "small"
+    answer = api.post(CHOICES, {"task": "LaMP-7", "adapter": None}, format="json")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:lamppost:problem:base-model-not-ready")
+    assert int(answer["Retry-After"]) > 0
+    assert not ServingChoice.objects.exists()
+
+
 def test_none_is_chosen_by_null(api, alice):
     adapter_of(alice)
     answer = api.post(CHOICES, {"task": "LaMP-7", "adapter": None}, format="json")
