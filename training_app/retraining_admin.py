@@ -145,7 +145,7 @@ class RetrainingPolicyAdmin(GrantedAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: RetrainingPolicy | None = None) -> Any:
         shown = [] if obj is None else ["last_swept_at", "created_at"]
         due = ["new_documents", "new_share", "max_age_days", "minimum_documents"]
-        training = ["hyperparameters", "seed", "exact", "held_out_share", "held_out_most"]
+        training = ["hyperparameters", "seed", "exact", "held_out_share", "held_out_most", "adapters_kept"]
         return [
             (None, {"fields": ["workspace", "name", "task", "base_model", "rank", "enabled", *shown]}),
             ("When", {"fields": list(_SCHEDULE_FIELDS) if self._may_change(request, obj) else ["time"]}),

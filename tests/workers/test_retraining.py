@@ -349,6 +349,16 @@ def test_with_room_for_one_more_adapter_the_trial_makes_room_for_the_new_one(ros
     assert retrain(rosa, GOOD).state == "promoted"
 
 
+def test_adapters_before_those_that_are_kept_go_when_a_new_one_serves(rosa, retrain):
+    first, second = (retrain(rosa, GOOD, seed=seed, adapters_kept=1) for seed in (0, 1))
+    give(rosa, [tweet("autumn", 20)])
+    third = retrain(rosa, GOOD, seed=2, adapters_kept=1)
+    assert [one.state for one in (first, second, third)] == ["promoted"] * 3
+    assert set(Adapter.objects.all()) == {second.new_adapter, third.new_adapter}
+    assert serving(rosa).adapter == third.new_adapter
+    assert nothing_is_left(third)
+
+
 def test_what_a_lost_process_owed_the_sweep_does(rosa, in_process, monkeypatch):
     monkeypatch.setattr("jobs.origins.tell", lambda origins: None)
     one = begun(rosa)

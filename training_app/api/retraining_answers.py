@@ -38,6 +38,7 @@ class PolicyOut(serializers.Serializer):
     order = serializers.ChoiceField(choices=RetrainingPolicy.Order.values)
     held_out_share = serializers.FloatField()
     held_out_most = serializers.IntegerField()
+    adapters_kept = serializers.IntegerField()
     hyperparameters = serializers.DictField(help_text="Those that were chosen, as numbers by name.")
     seed = serializers.IntegerField()
     exact = serializers.BooleanField()

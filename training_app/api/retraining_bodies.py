@@ -28,6 +28,8 @@ _HELP: Final = {
     "budget_minutes": "Of training, summed over the users: once they are used up, nobody else begins. Null: no bound.",
     "held_out_share": "Of the profile, the newest documents are held out of the trial and measured on.",
     "held_out_most": "So many of them at most.",
+    "adapters_kept": "So many earlier adapters of a user stay, to roll back to; those that retrainings made before are "
+    "deleted.",
     "seed": "Of every training.",
     "rank": "Of the adapters.",
 }
@@ -35,7 +37,7 @@ _SCHEDULE_HELP: Final = (
     "Either `crontab` (minute, hour, day of the month, month, day of the week), with `timezone`, or `every` so many of "
     "a `period`. Null: it is swept when somebody asks."
 )
-_WHOLE: Final = {"rank", "seed", "new_documents", "minimum_documents", "budget_users", "held_out_most"}
+_WHOLE: Final = {"rank", "seed", "new_documents", "minimum_documents", "budget_users", "held_out_most", "adapters_kept"}
 
 
 class ScheduleBody(StrictSerializer):
@@ -85,6 +87,7 @@ class PolicyChanges(StrictSerializer):
     )
     held_out_share = _number("held_out_share")
     held_out_most = _number("held_out_most")
+    adapters_kept = _number("adapters_kept")
     hyperparameters = HyperparametersBody(required=False, help_text="What is left out takes the paper's value.")
     seed = _number("seed")
     exact = BooleanField(required=False, help_text="Trained alone, so that the same bytes can be made again; slower.")

@@ -60,6 +60,11 @@ class RetrainingPolicy(models.Model):
     held_out_share = models.FloatField(default=0.2)
     held_out_most = models.PositiveIntegerField(default=10)
 
+    # Beside the one that serves; of those that retrainings made. A profile that grows for years has made many.
+    adapters_kept = models.PositiveIntegerField(
+        default=3, db_default=3, help_text="So many earlier adapters of a user stay, to roll back to."
+    )
+
     last_swept_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -93,6 +98,7 @@ class RetrainingPolicy(models.Model):
                 condition=Q(held_out_share__gt=0, held_out_share__lt=1, held_out_most__gte=1),
                 name="retraining_policy_holds_out_a_part",
             ),
+            models.CheckConstraint(condition=Q(adapters_kept__gte=1), name="retraining_policy_keeps_an_adapter"),
         ]
 
     def __str__(self) -> str:

@@ -42,6 +42,7 @@ CHANGEABLE: Final = (
     "order",
     "held_out_share",
     "held_out_most",
+    "adapters_kept",
 )
 """What may be changed of a policy, beside the schedule. Another task, base model or rank is another policy."""
 
@@ -56,6 +57,7 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "budget_minutes": (0.001, 1_000_000),
     "held_out_share": (0.001, 0.999),
     "held_out_most": (1, 1_000),
+    "adapters_kept": (1, 100),
 }
 """The least and the most of each number."""
 MAY_BE_LEFT: Final = frozenset({"new_documents", "new_share", "max_age_days", "budget_users", "budget_minutes"})

@@ -33,7 +33,7 @@ from training_app.base_models import default_dtype
 from training_app.hyperparameters import InvalidHyperparameters, complete_hyperparameters
 from training_app.kinds import TRAIN_ADAPTER
 from training_app.models import Adapter, Retraining, RetrainingPolicy, ServingChoice
-from training_app.retraining import measuring
+from training_app.retraining import keeping, measuring
 from training_app.retraining.holding_out import ProfileDocument, TooFewDocuments, hold_out
 from training_app.retraining.judging import Candidate, Judgement, judge
 from training_app.retraining.learned import note_learned
@@ -271,6 +271,7 @@ def _seek_final(retraining: Retraining) -> None:
         )
         return
     retraining.new_adapter = adapter
+    keeping.delete_surpassed(retraining, promoted=adapter, keep=_policy(retraining).adapters_kept)
     retraining.training_seconds += _seconds_spent(retraining, adapter)
     judgement = _judgement(retraining)
     metric = measuring.metric_of(_task(retraining))

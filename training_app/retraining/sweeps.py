@@ -54,6 +54,7 @@ _RULES: Final = (
     "order",
     "held_out_share",
     "held_out_most",
+    "adapters_kept",
 )
 
 

@@ -49,6 +49,7 @@ def form(workspace):
         "seed": 0,
         "held_out_share": 0.2,
         "held_out_most": 10,
+        "adapters_kept": 3,
     }
 
 

@@ -135,6 +135,7 @@ class TestWhatAPolicySays:
             ({"order": "by name"}, "order"),
             ({"held_out_share": 1.0}, "held_out_share"),
             ({"held_out_most": 0}, "held_out_most"),
+            ({"adapters_kept": 0}, "adapters_kept"),
             ({"hyperparameters": {"alpha": "much"}}, "hyperparameters/alpha"),
             ({"hyperparameters": {"nonsense": 1}}, "hyperparameters/nonsense"),
             ({"hyperparameters": {"rank": 8}}, "hyperparameters/rank"),
