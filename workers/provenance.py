@@ -8,13 +8,15 @@ from typing import Any
 
 from django.conf import settings
 
-_PACKAGES = ("lamppost", "torch", "transformers", "peft", "tokenizers", "numpy", "rank_bm25", "rouge_score", "Django")
+from common.version import VERSION
+
+_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "rank_bm25", "rouge_score", "Django")
 
 
 @cache
 def versions() -> dict[str, str]:
     """Version by package of what decides results, and Python's own."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "lamppost": VERSION}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

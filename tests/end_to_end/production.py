@@ -17,6 +17,17 @@ from tests.servers import REPOSITORY
 
 # What the image of web has none of: there, importing one of these fails.
 _OF_MODELS = ("torch", "transformers", "peft", "tokenizers", "safetensors", "accelerate")
+METRICS_TOKEN = "the token of a test's Prometheus"
+# Images hold Lamppost's code without installing it: nobody can ask its package for anything. Python reads this first.
+_NOT_INSTALLED = """
+from importlib.metadata import Distribution, PackageNotFoundError
+found = Distribution.from_name
+def from_name(name):
+    if name == "lamppost":
+        raise PackageNotFoundError(name)
+    return found(name)
+Distribution.from_name = from_name
+"""
 
 
 class Production:
@@ -28,6 +39,9 @@ class Production:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._servers = _outside(endpoints)
         self._write_secrets(endpoints)
+        self._not_installed = folder / "not-installed"
+        self._not_installed.mkdir()
+        (self._not_installed / "sitecustomize.py").write_text(_NOT_INSTALLED)
         self._no_models = folder / "no-models"
         self._no_models.mkdir()
         for name in _OF_MODELS:
@@ -97,7 +111,7 @@ class Production:
 
     def _environment(self, service: str) -> dict[str, str]:
         of_image = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONUNBUFFERED": "1"}
-        found: Sequence[Path] = (REPOSITORY, REPOSITORY / "platform")
+        found: Sequence[Path] = (self._not_installed, REPOSITORY, REPOSITORY / "platform")
         if "web.Dockerfile" in topology.services()[service]["build"]["dockerfile"]:
             found = (self._no_models, *found)
         told = {
@@ -113,6 +127,7 @@ class Production:
             "LAMPPOST_VAR": str(self._working_folder(service)),
             "STATIC_ROOT": str(self.folder / "static"),
             "WEB_BIND": f"127.0.0.1:{self.port}",
+            "LAMPPOST_METRICS_TOKEN": METRICS_TOKEN,
         }
 
     def _working_folder(self, service: str) -> Path:

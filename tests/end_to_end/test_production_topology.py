@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from common.version import VERSION
 from embedded import stack
 from embedded.ports import free_port
-from tests.end_to_end.production import production
+from tests.end_to_end.production import METRICS_TOKEN, production
 from tests.images import topology
 from tests.stacks import open_folder, processes_below
 
@@ -44,12 +45,12 @@ def ask(running):
         "web", "python", "manage.py", "create_api_key", "--workspace", "shop", "--name", "t", "--scopes", "all"
     ).strip()
 
-    def ask(method, path, body=None, *, proto="https"):
+    def ask(method, path, body=None, *, proto="https", token=key):
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
         headers = {
             "Host": "lamppost.example.org",
             "X-Forwarded-Proto": proto,
-            "Authorization": f"Bearer {key}",
+            "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
             "Prefer": "wait=20",
         }
@@ -102,6 +103,18 @@ def test_pages_and_their_files_are_served_to_https_alone(ask):
     assert ask("GET", "/admin/login/")[0] == 200
     assert ask("GET", "/static/common/lamppost.svg")[0] == 200
     assert ask("GET", "/admin/login/", proto="http")[0] == 301
+
+
+def test_what_it_measures_is_told(ask):
+    status, told = ask("GET", "/metrics", token=METRICS_TOKEN)
+    assert status == 200
+    assert f'lamppost_build_info{{version="{VERSION}"}} 1.0' in told
+
+
+def test_a_backup_is_taken_and_found_whole(running, place, ask):
+    target = str(place / "backup")
+    running.run("backup", "python", "manage.py", "backup", "--to", target)
+    running.run("backup", "python", "manage.py", "restore", "--from", target, "--verify")
 
 
 def test_workers_are_well_as_compose_asks_them(running, ask):

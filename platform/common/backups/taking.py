@@ -8,7 +8,6 @@ are looked up again, and what no row names any more was deleted; what one still 
 
 import contextlib
 import hashlib
-import importlib.metadata
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +26,7 @@ from common.backups.errors import BackupError
 from common.backups.folder import BackupFolder
 from common.backups.manifest import FileEntry, LeftOut, Manifest, ObjectEntry
 from common.objects import ObjectInfo, ObjectMissing, ObjectStore, get_store
+from common.version import VERSION
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _DELETED: Final = "deleted while the backup was taken"
@@ -89,7 +89,7 @@ def _take(target: BackupFolder, programs: postgres.Programs, *, report: Report, 
     salt = secrets.token_bytes(16)
     told = Manifest(
         format=manifest.FORMAT,
-        lamppost=importlib.metadata.version("lamppost"),
+        lamppost=VERSION,
         taken_at=rows.taken_at.isoformat(),
         finished_at=datetime.now(UTC).isoformat(),
         postgres_server=rows.server_version,

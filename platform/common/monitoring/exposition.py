@@ -5,7 +5,6 @@ queries whose cost has a bound, and labels with names of ours (see `counted`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from importlib import metadata
 from typing import Final
 
 from django.db import connection, transaction
@@ -16,6 +15,7 @@ from prometheus_client.registry import Collector
 from common.monitoring import counts, readiness
 from common.monitoring.counted import PREFIX
 from common.monitoring.readiness import Standing
+from common.version import VERSION
 
 # The form that every Prometheus reads.
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,7 +57,7 @@ class _Moment(Collector):
 
 def _of_parts(standings: list[Standing]) -> Iterator[Metric]:
     build = gauge("build_info", "1; the label says which version this is.", ["version"])
-    build.add_metric([metadata.version("lamppost")], 1)
+    build.add_metric([VERSION], 1)
     yield build
     up = gauge("part_up", "Whether a part answers and lacks nothing, as /readyz sees it.", ["part"])
     seconds = gauge("part_seconds", "How long the part took to say so, in seconds.", ["part"])
