@@ -55,6 +55,15 @@ class _Place:
     is_new: bool
 
 
+class ProfileFull(Problem):
+    """A task's profile would come to hold more than `MOST_DOCUMENTS`: 409."""
+
+    def __init__(self) -> None:
+        self.message = f"A profile holds {MOST_DOCUMENTS:,} documents of a task at most."
+        self.remedy = "Delete some, or replace them."
+        super().__init__(409, "profile-full", f"{self.message} {self.remedy}")
+
+
 @transaction.atomic
 def put_documents(*, workspace: Workspace, end_user: EndUser, documents: Sequence[NewDocument]) -> list[Put]:
     """Put each document into the live profile, in this order; what became of each, in the same order.
@@ -62,8 +71,8 @@ def put_documents(*, workspace: Workspace, end_user: EndUser, documents: Sequenc
     The same as putting one after the other: an id that comes twice is replaced by itself. A few statements whatever
     their number, under one lock of the end user; listeners hear of what is new in this transaction.
 
-    Raises `EndUser.DoesNotExist` for somebody of another workspace, or who was erased meanwhile, Problem 409
-    `profile-full` where a task's profile would come to hold more than `MOST_DOCUMENTS`, and `QuotaExceeded`.
+    Raises `EndUser.DoesNotExist` for somebody of another workspace, or who was erased meanwhile, `ProfileFull`, and
+    `QuotaExceeded`.
     """
     # One writer a profile at a time; whoever erases this user comes before or after.
     EndUser.objects.select_for_update(no_key=True).get(pk=end_user.pk, workspace=workspace)
@@ -117,11 +126,7 @@ def _require_room(end_user: EndUser, tasks: Sequence[str]) -> None:
     for task in tasks:
         live = ProfileEntry.objects.filter(end_user=end_user, task=task, removed_at__isnull=True)
         if live.count() > MOST_DOCUMENTS:
-            raise Problem(
-                409,
-                "profile-full",
-                f"A profile holds {MOST_DOCUMENTS:,} documents of a task at most. Delete some, or replace them.",
-            )
+            raise ProfileFull
 
 
 def _stored(

@@ -21,7 +21,7 @@ from users_app.document_forms import DocumentReader
 from users_app.documents import document_digest
 from users_app.erasure import erase_document
 from users_app.models import EndUser, ProfileEntry, Scope
-from users_app.profiles import NewDocument, Outcome, put_documents
+from users_app.profiles import NewDocument, Outcome, ProfileFull, put_documents
 from users_app.quotas import QuotaExceeded
 from users_app.selectors import profile_entries
 
@@ -160,7 +160,15 @@ class DocumentsView(WorkspaceView):
 
         return self.page(entries, order=("id",), render=render, query=query)
 
-    @extend_schema(operation_id="documents_put", request=_BODY, responses={200: DocumentsPutSerializer, **OVER_QUOTA})
+    @extend_schema(
+        operation_id="documents_put",
+        request=_BODY,
+        responses={
+            200: DocumentsPutSerializer,
+            409: OpenApiResponse(description="A profile of the user would hold too many (`profile-full`)."),
+            **OVER_QUOTA,
+        },
+    )
     def post(self, request: Request, user_id: str) -> Response:
         """Put documents into a user's profile: one, a list of up to 1,000, or JSON lines as a stream.
 
@@ -168,8 +176,8 @@ class DocumentsView(WorkspaceView):
         new documents at once, dense retrieval when a job has embedded them, within seconds as a rule.
 
         One or a list is stored whole or, with an error in it, not at all. A stream is stored 500 lines at a time: where
-        one of these has an error none of them is, and the others are; so it is where a quota has no room for them, and
-        then the first of them is named. It takes no `Idempotency-Key`: sending it again changes nothing.
+        one of these has an error none of them is, and the others are; so it is where a quota or the profile has no room
+        for them, and then the first of them is named. It takes no `Idempotency-Key`: sending it again changes nothing.
         """
         end_user = self.end_user_or_404(user_id)
         try:
@@ -230,7 +238,7 @@ class _Stream:
         self.outcomes: Counter[str] = Counter()
         self.rejected = 0
         self.errors: list[dict[str, Any]] = []
-        self.refused: QuotaExceeded | None = None
+        self.refused: QuotaExceeded | ProfileFull | None = None
         """What lines were refused for, though nothing is wrong with them."""
 
     def take(self, lines: Iterator[Line]) -> None:
@@ -266,7 +274,7 @@ class _Stream:
             return
         try:
             made = put_documents(workspace=self._workspace, end_user=self._end_user, documents=chunk)
-        except QuotaExceeded as refused:
+        except (QuotaExceeded, ProfileFull) as refused:
             self.refused = refused
             self.rejected += count
             self._note(first, [FieldError("", refused.message, refused.remedy)])

@@ -142,6 +142,13 @@ class TestWhatIsWrongIsSaid:
         assert secret not in answer.content.decode()
 
 
+def test_what_a_full_profile_has_no_room_for_is_refused(api, carol, monkeypatch):
+    monkeypatch.setattr("users_app.profiles.MOST_DOCUMENTS", 1)
+    answer = put(api, [document("a", "one"), document("b", "two")], address="/api/v1/users/carol/documents")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:lamppost:problem:profile-full")
+    assert texts("carol") == []
+
+
 class TestStreaming:
     def test_stores_line_by_line(self, api, alice):
         answer = stream(api, document("a", "one"), "", document("b", "two"))
@@ -162,6 +169,14 @@ class TestStreaming:
         assert (answer["created"], answer["rejected"]) == (550, 500)
         assert [(error["line"], error["field"]) for error in answer["errors"]] == [(601, "/fields/text"), (701, "")]
         assert texts("carol") == [f"text {at}" for at in range(1_050) if not 500 <= at < 1_000]
+
+    def test_leaves_out_a_chunk_that_the_profile_has_no_room_for(self, api, carol, monkeypatch):
+        monkeypatch.setattr("users_app.profiles.MOST_DOCUMENTS", 700)
+        lines = [document(str(at), f"text {at}") for at in range(1_050)]
+        answer = stream(api, *lines, address="/api/v1/users/carol/documents").json()
+        assert (answer["created"], answer["rejected"]) == (550, 500)
+        [error] = answer["errors"]
+        assert (error["line"], error["message"]) == (501, "A profile holds 700 documents of a task at most.")
 
     def test_in_which_nothing_is_in_order_is_refused(self, api, alice):
         answer = stream(api, document("a", 7), "no json")
