@@ -65,7 +65,8 @@ def test_numbers_and_logs_tell_of_web_and_workers_and_of_no_text(watched, ask):
     assert ask(f"/api/v1/users/{USER}", {}, token=key, method="PUT")[0] == 201
     assert ask(f"/api/v1/users/{USER}/documents", document, token=key)[0] == 200
     asked = {"user": USER, "task": "LaMP-7", "method": "rag", "fields": document["fields"]}
-    assert ask("/api/v1/generations", asked, token=key)[0] == 202
+    # Until a worker has loaded the model, clients are told to come again.
+    until(lambda: ask("/api/v1/generations", asked, token=key)[0] == 202, seconds=120)
 
     counted = [
         'lamppost_job_attempt_seconds_count{kind="generate",outcome="done"} 1.0',

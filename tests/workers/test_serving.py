@@ -19,8 +19,15 @@ def parts_of(tmp_path):
 
 def sleepers() -> list[psutil.Process]:
     """Living processes below this one that run the sleeping program itself."""
-    below = psutil.Process().children(recursive=True)
-    return [process for process in below if process.status() != psutil.STATUS_ZOMBIE and process.cmdline() == SLEEP]
+    return [process for process in psutil.Process().children(recursive=True) if _sleeps(process)]
+
+
+def _sleeps(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.cmdline() == SLEEP
+    except psutil.NoSuchProcess:
+        # It has ended since it was listed.
+        return False
 
 
 def wait_for(condition, seconds: float = 10) -> None:
