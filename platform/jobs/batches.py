@@ -336,8 +336,8 @@ class Batch(Sequence[ClaimedJob]):
             return []
         taken = claims.claim_more(self.kind, batch_key=self._batch_key, limit=limit, worker_id=heart.worker_id)
         joined = [ClaimedJob(one, self.kind) for one in taken]
-        heart.hold(joined)
         self._jobs += joined
+        heart.hold(joined)
         context.bind(**self.log_ids())
         return joined
 

@@ -137,8 +137,8 @@ class Heart:
     def hold(self, jobs: Iterable["ClaimedJob"]) -> None:
         """Extend these jobs' leases from now on."""
         with self._lock:
-            self._held.update((job.id, job) for job in jobs)
             self._start()
+            self._held.update((job.id, job) for job in jobs)
 
     def release(self, jobs: Iterable["ClaimedJob"]) -> None:
         """Hold these no longer."""
@@ -157,8 +157,10 @@ class Heart:
     def _start(self) -> None:
         if self._thread is None:
             self._wake.clear()
-            self._thread = threading.Thread(target=self._run, name="jobs-heart", daemon=True)
-            self._thread.start()
+            # A thread that the system refuses is none: what it should have kept alive is let go, and it is tried again.
+            thread = threading.Thread(target=self._run, name="jobs-heart", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         beat_at = written_at = time.monotonic() if self._node is None else float("-inf")

@@ -41,16 +41,31 @@ def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
         batch = claim_batch(kind)
         if not batch:
             return batches
-        if not rung and claims.kinds_waiting([kind.name]):
-            ring(kind.name)
-            rung = True
+        rung = rung or _ring_for_more(kind, ring)
         run_batch(batch)
         batches += 1
         if time.monotonic() >= until:
             break
-    if not rung and claims.kinds_waiting([kind.name]):
-        ring(kind.name)
+    if not rung:
+        _ring_for_more(kind, ring)
     return batches
+
+
+def _ring_for_more(kind: Kind, ring: Callable[[str], object]) -> bool:
+    """Ring if more of `kind` waits; whether it did.
+
+    Raises nothing: what this process has claimed by then must be run, since the heart keeps it from all others.
+    """
+    try:
+        if not claims.kinds_waiting([kind.name]):
+            return False
+    except (DatabaseError, InterfaceError) as exc:
+        # The sweep will ring. Whoever comes next opens a new connection.
+        logger.warning("not seen whether more of %s waits: %s", kind.name, errors.describe(exc).for_log())
+        connection.close()
+        return False
+    ring(kind.name)
+    return True
 
 
 def claim_batch(kind: Kind) -> Batch:

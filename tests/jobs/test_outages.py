@@ -5,14 +5,15 @@ import os
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 
 from common.objects import ObjectStoreRefused, ObjectStoreUnavailable
 from jobs.batches import Permanent
+from jobs.heart import heart
 from jobs.models import Job
 from jobs.outages import is_outage
-from jobs.runner import run_waiting
-from tests.jobs.conftest import COMMITTED, fresh, put, run_once
+from jobs.runner import answer_bell, run_waiting
+from tests.jobs.conftest import COMMITTED, fresh, in_threads, put, run_once
 from tests.jobs.handlers import effect
 
 pytestmark = COMMITTED
@@ -148,3 +149,38 @@ def test_a_cancelled_job_does_not_wait_for_the_end_of_an_outage(kind_of):
     job = put(kind)
     run_once(kind)
     assert fresh(job).state == "cancelled"
+
+
+def test_jobs_whose_claim_was_the_last_that_the_database_heard_are_run_all_the_same(effects, kind_of, monkeypatch):
+    """Else the heart would keep them from everybody, this process among them, for as long as it lives."""
+
+    def work(jobs):
+        for job in jobs:
+            with job.finishing():
+                effect(job)
+
+    hold = heart.hold
+
+    def hold_and_lose_the_database(jobs):
+        hold(jobs)
+        cut()
+
+    kind = kind_of(work, batch_size=3)
+    made = [put(kind).pk for _ in range(3)]
+    monkeypatch.setattr(heart, "hold", hold_and_lose_the_database)
+    assert in_threads(1, lambda _: answer_bell(kind.name, ring=lambda name: None)) == [1]
+    assert not heart.holds()
+    assert effects() == made
+    assert set(Job.objects.values_list("state", "attempts")) == {("done", 1)}
+
+
+def cut():
+    """End this thread's session in the database, as a restart would."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [session] = cursor.fetchone()
+    other = connections.create_connection("default")
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [session])
+        assert cursor.fetchone()[0]
+    other.close()
