@@ -1,6 +1,6 @@
 """Retraining in the admin: policies are made and changed here, and tried; what came of their sweeps is looked at."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
@@ -69,6 +69,11 @@ class RetrainingPolicyForm(forms.ModelForm):
     class Meta:
         model = RetrainingPolicy
         fields = ["workspace", "task", "base_model", "rank", *CHANGEABLE]
+        help_texts: ClassVar = {
+            "held_out_share": "Of the profile: its newest documents, on which a trial is measured that has not learned "
+            "from them (0.2: a fifth).",
+            "held_out_most": "So many of them at most.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -36,7 +36,7 @@ def kinds_known():
 def test_a_gentle_stop_gives_long_work_back(effects, start_worker, broker, pool):
     """The jobs were enqueued and their bell lost before the worker came: it rings itself at its start."""
     job = put("test.slow", payload={"seconds": 60})
-    broker.flushall()
+    broker.flushdb()
     process = start_worker(queues=["cpu"], pool=pool)
     until(lambda: fresh(job).state == "running", seconds=30)
     assert until(lambda: selectors.live_workers("cpu").first()) == fresh(job).worker
@@ -140,7 +140,7 @@ def test_beat_sweeps_by_itself(start_process, start_worker, broker, effects):
     start_worker(queues=["cpu"])
     until(lambda: selectors.live_workers("cpu").exists(), seconds=30)
     job = put("test.record")
-    broker.flushall()
+    broker.flushdb()
     until(lambda: fresh(job).state == "done", seconds=20)
 
 

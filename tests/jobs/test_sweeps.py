@@ -25,7 +25,7 @@ def finish_all(jobs):
 def test_the_sweep_rings_once_for_each_kind_that_waits(kind_of, broker):
     kind, other = kind_of(finish_all), kind_of(finish_all, queue="model")
     enqueue_many(JobSpec(kind=k.name) for k in (kind, other) for _ in range(5))
-    broker.flushall()
+    broker.flushdb()
     assert services.sweep().bells == 2
     assert (broker.llen("cpu"), broker.llen("model")) == (1, 1)
 
@@ -35,7 +35,7 @@ def test_nothing_is_rung_where_nothing_is_due(kind_of, broker):
     put(kind, delay_seconds=60)
     put(kind)
     run_once(kind)
-    broker.flushall()
+    broker.flushdb()
     assert services.sweep().bells == 0
 
 

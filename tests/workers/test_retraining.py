@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from common.objects import get_store
@@ -11,11 +11,11 @@ from jobs.models import Job
 from jobs.services import cancel
 from tests.eval_app.stored import small_t5
 from tests.people import TWEETS, give, person, tweets_of
-from tests.training_app.retraining.retrainings import a_retraining
+from tests.training_app.retraining.retrainings import a_policy, a_retraining
 from training_app.adapters import plan_adapter, request_adapters
 from training_app.hyperparameters import complete_hyperparameters
-from training_app.models import Adapter, Generation, Retraining, ServingChoice
-from training_app.retraining import steps
+from training_app.models import Adapter, Generation, Retraining, RetrainingPolicy, ServingChoice
+from training_app.retraining import steps, sweeps
 from training_app.serving_selectors import Serving, serving_now
 from users_app.erasure import erase_document
 from users_app.services import remove_document
@@ -88,8 +88,6 @@ def again(one):
 
 
 def serving(end_user):
-    from django.db import transaction
-
     with transaction.atomic():
         return serving_now(
             workspace=end_user.workspace,
@@ -288,6 +286,19 @@ def test_documents_that_come_meanwhile_are_learned_from(rosa, in_process):
     late = give(rosa, [tweet("autumn", 20)])
     in_process("train_adapter", "generate")
     assert again(one).new_adapter.document_ids[-1] == late[0].pk
+
+
+def test_a_policy_that_is_changed_meanwhile_is_so_for_the_next_sweep(rosa):
+    policy = a_policy(rosa, small_t5(), hyperparameters=GOOD, seed=5)
+    with transaction.atomic():
+        sweep = sweeps.start_sweep(policy=policy)
+        # Before the first retraining begins, which it does with the commit.
+        RetrainingPolicy.objects.update(seed=6, minimum_documents=100, hyperparameters={}, held_out_share=0.9)
+    one = again(sweep.retrainings.get())
+    assert one.state == "trial"
+    assert one.settings["seed"] == 5
+    assert one.settings["hyperparameters"]["epochs"] == GOOD["epochs"]
+    assert len(one.held_out_ids) == 1
 
 
 # -- what goes wrong

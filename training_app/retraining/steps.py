@@ -32,7 +32,7 @@ from training_app.adapters import AdapterPlan, all_live, plan_adapter, request_a
 from training_app.base_models import default_dtype
 from training_app.hyperparameters import InvalidHyperparameters, complete_hyperparameters
 from training_app.kinds import TRAIN_ADAPTER
-from training_app.models import Adapter, Retraining, RetrainingPolicy, ServingChoice
+from training_app.models import Adapter, Retraining, ServingChoice
 from training_app.retraining import keeping, measuring
 from training_app.retraining.holding_out import ProfileDocument, TooFewDocuments, hold_out
 from training_app.retraining.judging import Candidate, Judgement, judge
@@ -138,18 +138,18 @@ def _start(retraining: Retraining) -> None:
     """Read the profile and what serves now, and ask for the trial; for the first time or over again."""
     try:
         task = _task(retraining)
-        hyperparameters = complete_hyperparameters({**_policy(retraining).hyperparameters, "rank": retraining.rank})
+        hyperparameters = complete_hyperparameters({**_rule(retraining, "hyperparameters"), "rank": retraining.rank})
     except (UnknownTask, InvalidHyperparameters) as problem:
         _end(retraining, Retraining.State.FAILED, str(problem))
         return
-    exact = _policy(retraining).exact
+    exact = _rule(retraining, "exact")
     retraining.settings = {
         "task_version": task.version,
         "dtype": default_dtype(),
         "exact": exact,
         "stored_dtype": stored_dtype_of(exact=exact),
         "hyperparameters": hyperparameters,
-        "seed": _policy(retraining).seed,
+        "seed": _rule(retraining, "seed"),
     }
     retraining.scores = {}
     retraining.old_adapter = _serving(retraining, task)
@@ -170,12 +170,11 @@ def _start(retraining: Retraining) -> None:
             "The adapter that serves has learned from just this profile, in this way.",
         )
         return
-    policy = _policy(retraining)
     try:
         parts = hold_out(
             profile,
-            share=policy.held_out_share,
-            most=policy.held_out_most,
+            share=_rule(retraining, "held_out_share"),
+            most=_rule(retraining, "held_out_most"),
             seen=old.document_ids if old is not None and _may_stay(retraining) else (),
         )
     except TooFewDocuments:
@@ -271,7 +270,7 @@ def _seek_final(retraining: Retraining) -> None:
         )
         return
     retraining.new_adapter = adapter
-    keeping.delete_surpassed(retraining, promoted=adapter, keep=_policy(retraining).adapters_kept)
+    keeping.delete_surpassed(retraining, promoted=adapter, keep=_rule(retraining, "adapters_kept"))
     retraining.training_seconds += _seconds_spent(retraining, adapter)
     judgement = _judgement(retraining)
     metric = measuring.metric_of(_task(retraining))
@@ -322,8 +321,10 @@ def _workspace(retraining: Retraining) -> Workspace:
     return retraining.end_user.workspace
 
 
-def _policy(retraining: Retraining) -> RetrainingPolicy:
-    return retraining.sweep.policy
+def _rule(retraining: Retraining, name: str) -> Any:
+    """A rule of the policy as the sweep found it; one that the policy did not have then yet, as it is now."""
+    sweep = retraining.sweep
+    return sweep.rules[name] if name in sweep.rules else getattr(sweep.policy, name)
 
 
 def _task(retraining: Retraining) -> Task:
@@ -354,7 +355,7 @@ def _read_profile(retraining: Retraining) -> list[ProfileDocument] | None:
         workspace=_workspace(retraining), end_user=retraining.end_user, task=retraining.task
     )
     retraining.document_ids = [document_id for document_id, _ in documents]
-    if len(documents) < _policy(retraining).minimum_documents:
+    if len(documents) < _rule(retraining, "minimum_documents"):
         return None
     dates: dict[int, list[int] | None] = dict(
         documents_of(workspace=_workspace(retraining), end_user=retraining.end_user, task=retraining.task)
@@ -501,7 +502,7 @@ def _move(retraining: Retraining, state: Retraining.State) -> None:
 
 def _end_without_training(retraining: Retraining) -> None:
     """End where the profile is too small to train on: the old adapter stays if it may."""
-    least, number = _policy(retraining).minimum_documents, len(retraining.document_ids)
+    least, number = _rule(retraining, "minimum_documents"), len(retraining.document_ids)
     small = f"The profile has {number} document{'' if number == 1 else 's'}, too few to train on (from {least} on)."
     if retraining.old_adapter is None:
         _end(retraining, Retraining.State.NONE, small)
