@@ -208,6 +208,10 @@ def start_process(settings, tmp_path):
     yield start
     for process in started:
         kill_group(process)
+        # Shown where the test failed, and only there.
+        print(
+            f"--- the end of {process.log.name}:", *process.log.read_text(errors="replace").splitlines()[-20:], sep="\n"
+        )
 
 
 @pytest.fixture
