@@ -1,6 +1,11 @@
 """What every test may use: two people of one workspace, and a third who must never see a thing of theirs."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A property is no measurement: on a machine that is busy with something else, an example may take a second.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Of these an experiment is made.
 KINDS = ("record_provenance", "advance_experiment", "embed_documents", "train_adapter", "generate", "score_run")
