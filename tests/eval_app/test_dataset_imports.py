@@ -32,6 +32,7 @@ from jobs.models import Job
 from jobs.runner import run_waiting
 from tests.eval_app.importing_pages import as_bytes, bring, checked, draft
 from tests.lamp.lamp_files import outputs, tweet_question, write
+from tests.locks import somebody_waits
 from users_app.audit import INSTALLATION
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -304,10 +305,8 @@ def wait_for_a_waiting_one():
     """Until somebody waits for a row's lock."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
+        if somebody_waits():
+            return
         time.sleep(0.02)
     raise AssertionError("nobody waits")
 

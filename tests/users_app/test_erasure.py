@@ -20,6 +20,7 @@ from jobs.runner import run_waiting
 from retrieval_app.models import Embedding
 from tests import people
 from tests.eval_app.stored import a_run, start
+from tests.locks import somebody_waits
 from tests.people import OF_ALICE, TWEETS, tweets_of
 from tests.whereabouts import rows_of, traces
 from tests.workers.asked import ask, ask_for_adapter
@@ -420,10 +421,8 @@ def test_an_answer_that_is_recorded_at_the_same_time_quotes_no_erased_document(a
 def release_when_somebody_waits(event):
     try:
         for _ in range(200):
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone()[0]:
-                    break
+            if somebody_waits():
+                break
             time.sleep(0.02)
     finally:
         event.set()

@@ -12,6 +12,7 @@ from eval_app.import_requests import request_import
 from jobs.models import Job
 from jobs.runner import run_waiting
 from tests.lamp.lamp_files import tweet_question, write
+from tests.locks import somebody_waits
 from tests.people import TWEETS, person
 from tests.usage import counted, summed
 from users_app.models import AuditEntry, Document, Quota, Workspace
@@ -201,10 +202,8 @@ def together(*actions):
 
 def wait_until_somebody_waits():
     for _ in range(500):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
-            if cursor.fetchone()[0]:
-                return
+        if somebody_waits("advisory"):
+            return
         time.sleep(0.02)
     raise AssertionError("nobody waits")
 
