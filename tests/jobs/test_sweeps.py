@@ -1,5 +1,6 @@
 """The sweep: what was lost is found again within seconds."""
 
+import threading
 import time
 from datetime import timedelta
 
@@ -40,12 +41,22 @@ def test_nothing_is_rung_where_nothing_is_due(kind_of, broker):
 
 
 def test_two_sweeps_at_once_are_one(kind_of):
+    turned_away = threading.Semaphore(0)
+
     def slowly():
-        time.sleep(0.5)
+        # Until the two others have been, however late they come.
+        for _ in range(2):
+            turned_away.acquire(timeout=20)
+
+    def sweep(_):
+        ran = services.sweep().ran
+        if not ran:
+            turned_away.release()
+        return ran
 
     sweeps.register(slowly)
     try:
-        ran = in_threads(3, lambda _: services.sweep().ran)
+        ran = in_threads(3, sweep)
     finally:
         del sweeps._every[slowly]
     assert sorted(ran) == [False, False, True]

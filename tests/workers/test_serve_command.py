@@ -20,6 +20,7 @@ from workers.management.commands import serve as serve_command
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_serve_brings_everything_up_says_how_to_log_in_and_leaves_nothing_behind():
     with open_folder() as place:
         var = place / "var"
@@ -33,7 +34,7 @@ def test_serve_brings_everything_up_says_how_to_log_in_and_leaves_nothing_behind
                 env={**environment, "LAMPPOST_VAR": str(var)}, stdout=file, stderr=subprocess.STDOUT,
             )  # fmt: skip
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 240
             while "Ctrl-C stops everything" not in output.read_text():
                 assert serve.poll() is None, output.read_text()
                 assert time.monotonic() < deadline, output.read_text()
@@ -45,7 +46,7 @@ def test_serve_brings_everything_up_says_how_to_log_in_and_leaves_nothing_behind
                 assert "Log in" in page.read().decode()
         finally:
             serve.send_signal(signal.SIGTERM)
-            serve.wait(timeout=90)
+            serve.wait(timeout=120)
         assert serve.returncode == 0
         assert processes_below(place) == []
         assert _serving(var) == []

@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from tests.processes import runs
 from workers.serving import Part, PartKeepsEnding, Parts
 
 SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
@@ -19,18 +20,14 @@ def parts_of(tmp_path):
 
 def sleepers() -> list[psutil.Process]:
     """Living processes below this one that run the sleeping program itself."""
-    return [process for process in psutil.Process().children(recursive=True) if _sleeps(process)]
+    return running(SLEEP)
 
 
-def _sleeps(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.cmdline() == SLEEP
-    except psutil.NoSuchProcess:
-        # It has ended since it was listed.
-        return False
+def running(command: list[str]) -> list[psutil.Process]:
+    return [process for process in psutil.Process().children(recursive=True) if runs(process, command)]
 
 
-def wait_for(condition, seconds: float = 10) -> None:
+def wait_for(condition, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -64,7 +61,7 @@ def test_a_part_that_dies_is_said_to_and_started_again(parts_of):
 def test_a_part_that_keeps_ending_is_given_up_with_its_last_words(parts_of):
     broken = [sys.executable, "-c", "raise SystemExit('no such thing')"]
     with parts_of(Part("broken", broken)) as parts, pytest.raises(PartKeepsEnding, match="no such thing"):
-        wait_for(lambda: parts.tend(say=lambda text: None), seconds=30)
+        wait_for(lambda: parts.tend(say=lambda text: None))
 
 
 def test_a_part_that_will_not_end_is_ended_at_once_where_there_is_a_hurry(parts_of):
@@ -74,10 +71,10 @@ def test_a_part_that_will_not_end_is_ended_at_once_where_there_is_a_hurry(parts_
         "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None); time.sleep(600)",
     ]
     with parts_of(Part("deaf", deaf)) as parts:
-        wait_for(lambda: any(p.cmdline() == deaf for p in psutil.Process().children(recursive=True)))
+        wait_for(lambda: running(deaf))
         time.sleep(0.2)
         parts.stop(hurry=lambda: True)
-    assert not any(p.cmdline() == deaf for p in psutil.Process().children(recursive=True))
+    assert running(deaf) == []
 
 
 def test_parts_end_with_a_process_that_is_killed(tmp_path):
