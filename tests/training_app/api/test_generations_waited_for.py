@@ -85,12 +85,13 @@ def test_a_client_that_hangs_up_loses_nothing(live_server, api_key, api, alice):
 
 def test_an_event_stream_tells_of_the_end_as_it_happens(api, alice):
     made = api.post(ADDRESS, BODY).data
-    seen = []
+    seen, begun = [], threading.Event()
 
     def follow():
-        stream = api.get(f"{ADDRESS}/{made['id']}/events").streaming_content
-        seen.extend(part.decode() for part in stream)
+        for part in api.get(f"{ADDRESS}/{made['id']}/events").streaming_content:
+            seen.append(part.decode())
+            begun.set()
 
-    in_threads(follow, lambda: (time.sleep(0.5), work()))
+    in_threads(follow, lambda: (begun.wait(20), work()))
     states = [json.loads(part.split("data: ")[1])["state"] for part in seen if "data: " in part]
     assert (states[0], states[-1]) == ("waiting", "done")
