@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embedded.ports import free_port
 from tests.servers import REPOSITORY
 from tests.stacks import open_folder
 
@@ -56,7 +56,8 @@ def served() -> Iterator[Served]:
     with open_folder() as folder:
         environment = {name: value for name, value in os.environ.items() if not _ELSEWHERE.match(name)}
         environment |= {"LAMPPOST_VAR": str(folder / "var"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        port = _unused_port()
+        # None that an outgoing connection may have by the time that the web comes up.
+        port = free_port()
         output = folder / "output"
         with output.open("w") as file:
             serve = subprocess.Popen(
@@ -138,14 +139,6 @@ def _add_person(lamppost: Served, profile: list[dict[str, Any]]) -> None:
         assert state in ("waiting", "running"), state
         assert time.monotonic() < until
         time.sleep(0.5)
-
-
-def _unused_port() -> int:
-    """Any: another test process may look for one in the same moment."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(serve: "subprocess.Popen[bytes]", output: Path) -> tuple[str, str]:

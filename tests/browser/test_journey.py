@@ -31,7 +31,7 @@ def browsing(lamppost, browser):
 
 @pytest.fixture
 def page(browsing):
-    browsing.page.set_default_timeout(20_000)
+    browsing.page.set_default_timeout(60_000)
     return browsing.page
 
 

@@ -36,7 +36,7 @@ class Installation:
             text=True,
         )
 
-    def run(self, *arguments: str | Path, expect: int = 0, seconds: float = 280) -> str:
+    def run(self, *arguments: str | Path, expect: int = 0, seconds: float = 600) -> str:
         """Run `manage.py …` to its end, and return what it said: standard output, or the error if one is expected."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=seconds)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.installation import Installation
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 EXPERIMENT = (
     *("run_experiment", "--workspace", "lab", "--name", "kept", "--dataset", "made", "--split", "dev"),

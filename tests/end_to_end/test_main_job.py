@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.installation import kill
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 TASKS = {"LaMP-2": "LaMP_2", "LaMP-7": "LaMP_7"}
 METHODS = "none,rag:bm25,rag:recency,rag:contriever,peft:4,peft-rag:best:4"

@@ -10,7 +10,7 @@ import pytest
 from eval_app.significance import holm
 from lamp.synthetic import generate
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 USERS = 30
 SEED = 5
@@ -31,7 +31,7 @@ def rows(installation):
         installation.run("import_lamp", *where, *found, "--truth", files / "truth.json")
     path = installation.var / "report.json"
     settings = ("--methods", METHODS, "--controls", "swapped", "--base-model", "small", *TRAINING)
-    installation.run("run_experiment", *where, "--name", "zero", *settings, "--json", path, seconds=600)
+    installation.run("run_experiment", *where, "--name", "zero", *settings, "--json", path, seconds=1500)
     return json.loads(path.read_text())["rows"]
 
 

@@ -14,7 +14,7 @@ from embedded.ports import free_port
 from tests.people import ASK, OF_ALICE, OF_BOB, OF_MALLORY
 from tests.workers.plain_peft import answers_in_plain_peft
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 TWEETS = {"alice": OF_ALICE, "bob": OF_BOB, "carol": OF_MALLORY}
 TEXT = ASK + "roses and rain in my garden"
@@ -37,7 +37,7 @@ def address(installation):
 @pytest.fixture(scope="module")
 def key(installation, address):
     """An API key for everything, once the installation answers."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while True:
         try:
             urllib.request.urlopen(f"{address}/api/v1/openapi.json").close()
@@ -77,7 +77,8 @@ def client(address, key, rest):
         ]
         rest("POST", f"users/{user}/documents", documents)
     made = openai.OpenAI(base_url=f"{address}/v1", api_key=key)
-    until = time.monotonic() + 60
+    # A worker loads it after it has started.
+    until = time.monotonic() + 240
     while not list(made.models.list()):
         assert time.monotonic() < until
         time.sleep(0.5)
@@ -89,7 +90,7 @@ def adapter(client, rest):
     """Alice's, trained."""
     asked = {"user": "alice", "task": "LaMP-7", "hyperparameters": TAUGHT}
     job = rest("POST", "adapters", asked)["job"]["id"]
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while (state := rest("GET", f"jobs/{job}"))["state"] not in ("done", "failed"):
         assert time.monotonic() < until
         time.sleep(0.5)
@@ -143,10 +144,10 @@ def test_a_user_s_own_adapter_answers_and_is_the_same_in_plain_peft(client, adap
 def test_without_an_adapter_the_client_is_told_at_once(client):
     begun = time.monotonic()
     with pytest.raises(openai.ConflictError, match="POST /api/v1/adapters") as raised:
-        chat(client, "bob", extra_body={"method": "peft"})
+        chat(client.with_options(max_retries=6), "bob", extra_body={"method": "peft"})
     assert raised.value.code == "no_adapter"
-    # The client would try again for seconds.
-    assert time.monotonic() - begun < 2
+    # The client would try again for a quarter of a minute at least.
+    assert time.monotonic() - begun < 8
 
 
 def test_a_client_that_goes_away_loses_nothing(client, rest):
@@ -155,7 +156,7 @@ def test_a_client_that_goes_away_loses_nothing(client, rest):
     impatient = openai.Timeout(30, read=0.001)
     with pytest.raises(openai.APITimeoutError):
         chat(client.with_options(timeout=impatient, max_retries=0), "carol")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not (made := [row for row in rest("GET", "generations")["data"] if row["id"] not in before]) or any(
         row["state"] != "done" for row in made
     ):

@@ -15,6 +15,9 @@ class Faults(AppConfig):
         from jobs import kinds
 
         for kind in kinds.all_kinds():
-            if not kind.name.startswith("test."):
+            if kind.name.startswith("test."):
+                # Short enough; and no shorter, since hearts wait for each other where four workers train on two cores.
+                kinds._kinds[kind.name] = replace(kind, lease_seconds=LEASE_SECONDS)
+            else:
                 # Kills and expiries come thicker here than in years.
                 kinds._kinds[kind.name] = replace(kind, lease_seconds=LEASE_SECONDS, max_attempts=50)

@@ -105,7 +105,7 @@ class Installation:
             pids = {pid for (pid,) in self.ask(holding)}
             return [worker for worker in self.workers if worker.pid in pids]
 
-        return until(found, seconds=60)
+        return until(found, seconds=180)
 
     def until_heard(self, count):
         """Wait until so many workers have said that they live."""

@@ -10,8 +10,9 @@ import pytest
 from jobs.local import beat_command
 from tests.end_to_end.faults.conftest import GENERATIONS, JOBS, TRAININGS
 from tests.jobs.conftest import kill_group
+from tests.processes import kill_all
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 BEGUN = "state <> 'waiting' OR attempts > 0"
 
@@ -23,8 +24,7 @@ def test_workers_killed_at_random(installation, load):
         victim = dice.choice(installation.busy())
         if number % 2:
             # Its main process starts another one.
-            for child in psutil.Process(victim.pid).children():
-                child.kill()
+            kill_all(psutil.Process(victim.pid).children())
         else:
             installation.workers.remove(victim)
             kill_group(victim)

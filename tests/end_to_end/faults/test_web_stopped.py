@@ -18,7 +18,7 @@ from tests.jobs.conftest import until, worker_environment
 from tests.people import TWEETS
 from tests.servers import REPOSITORY
 
-pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 QUESTION = {"user": "alice", "task": TWEETS, "fields": {"text": "roses"}, "method": "none", "max_output_tokens": 4}
 PROMPT = "Paraphrase the following tweet without any explanation before or after it: roses"
@@ -38,13 +38,14 @@ class Web:
             start_new_session=True,
         )
 
-    def ask(self, method, path, body=None, **headers):
-        """Status, headers and the whole body of an answer."""
+    def ask(self, method, path, body=None, *, begun=lambda: None, **headers):
+        """Status, headers and the whole body of an answer; calls `begun` once there is something of it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         told = {"Host": "localhost", "Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), told | headers)
             answer = connection.getresponse()
+            begun()
             return answer.status, answer.headers, answer.read().decode()
         finally:
             connection.close()
@@ -87,12 +88,15 @@ def test_who_waits_is_told_where_the_answer_will_be(web):
     for thread in threads:
         thread.start()
     jobs = until(lambda: Job.objects.filter(kind="generate").count() == 3 and Job.objects.all(), seconds=60)
-    follows = threading.Thread(target=ask, args=("job", "GET", f"/api/v1/jobs/{jobs[0].pk}/events", None, {}))
+    followed = threading.Event()
+    told_of = ("job", "GET", f"/api/v1/jobs/{jobs[0].pk}/events", None, {"begun": followed.set})
+    follows = threading.Thread(target=ask, args=told_of)
     follows.start()
+    assert followed.wait(60)
     time.sleep(1)
     began = time.monotonic()
     web.process.terminate()
-    assert web.process.wait(20) == 0
+    assert web.process.wait(60) == 0
     took = time.monotonic() - began
     for thread in (*threads, follows):
         thread.join(10)
