@@ -18,8 +18,9 @@ NOWHERE = "127.0.0.1:9"
 
 
 @pytest.fixture(autouse=True)
-def asked_anew(monkeypatch):
-    """No answer of another test's."""
+def asked_anew(monkeypatch, settings):
+    """No answer of another test's, and all the time that a busy machine may need for one."""
+    settings.READINESS_SECONDS = 30.0
     probes = {name: readiness.Probe(probe.part) for name, probe in readiness._probes.items()}
     monkeypatch.setattr("common.monitoring.readiness._probes", probes)
 
