@@ -1,7 +1,7 @@
 """The servers of one test session: started once, shared by its workers, taken down at its end.
 
 Each session holds a folder for itself, so that two sessions in one checkout do not meet; each pytest-xdist worker has
-its own database (pytest-django's doing), Redis database and bucket.
+its own database (pytest-django's doing), Redis database, bucket, and folder of what it keeps on this machine.
 """
 
 import atexit
@@ -53,7 +53,8 @@ def start() -> None:
     number = int((worker() or "gw-1").removeprefix("gw")) + 1
     os.environ.update(
         {
-            "LAMPPOST_VAR": str(folder()),
+            # Of its own as well: what one process has no row for in its database, it removes from this folder.
+            "LAMPPOST_VAR": str(folder() / (worker() or "")),
             "DATABASE_URL": endpoints.database_url,
             "BROKER_URL": f"{endpoints.broker_url.rpartition('/')[0]}/{number}",
             "S3_ENDPOINT": endpoints.s3_endpoint,

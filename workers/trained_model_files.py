@@ -140,11 +140,19 @@ def forget_gone_folders() -> None:
         if not folder.name.startswith("."):
             if folder.name not in known:
                 _discard(folder)
-        elif time.time() - folder.stat().st_mtime > _UNFINISHED_AT_MOST_SECONDS:
+        elif _age_seconds(folder) > _UNFINISHED_AT_MOST_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 caches.register(forget_gone_folders)
+
+
+def _age_seconds(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        # Another process has finished it, or removed it.
+        return 0.0
 
 
 def _discard(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -139,6 +140,18 @@ class TestForgetting:
         (here / ".0123.part").mkdir(parents=True)
         caches.forget_gone()
         assert [path.name for path in here.iterdir()] == [".0123.part"]
+
+    def test_what_is_finished_by_another_process_while_it_is_looked_at_is_no_obstacle(self, here, monkeypatch):
+        part = here / ".0123.part"
+        part.mkdir(parents=True)
+
+        def finished():
+            part.rename(here / "0123")
+            return 0.0
+
+        monkeypatch.setattr("workers.trained_model_files.time", SimpleNamespace(time=finished))
+        caches.forget_gone()
+        assert [path.name for path in here.iterdir()] == ["0123"]
 
 
 class TestShipped:
