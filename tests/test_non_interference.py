@@ -123,7 +123,6 @@ def ask_each(*users):
     return [Asked(user, ASK + "roses and rain in my garden", "rain again", tweets_of(user)) for user in users]
 
 
-@pytest.mark.timeout(120)
 def test_whatever_becomes_of_everyone_else_alice_stays_the_same_to_the_byte(alice, bob, mallory, compare):
     elsewhere = split_of([Asked(mallory, ASK + "my garden", "gardens", tweets_of(mallory))])
     split = split_of(questions_of(alice, bob))

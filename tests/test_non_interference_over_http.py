@@ -66,7 +66,6 @@ def told(api, user, in_process):
     return [{name: value for name, value in answer.items() if name not in OF_THE_MOMENT} for answer in answers]
 
 
-@pytest.mark.timeout(200)
 def test_what_is_told_of_alice_does_not_change_with_everyone_else(api, api_key, client_of, in_process):
     elsewhere = client_of(api_key(workspace=people.workspace("elsewhere")))
     put(api, "alice", OF_ALICE)
@@ -94,7 +93,6 @@ def test_what_is_told_of_alice_does_not_change_with_everyone_else(api, api_key, 
     assert len({answer["output"] for answer in answers if "output" in answer}) > 2
 
 
-@pytest.mark.timeout(200)
 def test_the_comparison_would_see_a_change_of_her_own(api, in_process):
     put(api, "alice", OF_ALICE)
     before = taught(api, "alice", in_process), told(api, "alice", in_process)

@@ -23,7 +23,7 @@ from tests.jobs import handlers
 from tests.jobs.conftest import COMMITTED, ROOT, expire_leases, fresh, put, until, worker_environment
 from tests.processes import kill_all, lives
 
-pytestmark = [*COMMITTED, pytest.mark.timeout(600)]
+pytestmark = COMMITTED
 
 # A worker takes seconds to start, and many of them where others start, train and answer on the same two cores.
 PATIENCE = 120.0

@@ -20,7 +20,6 @@ from workers.management.commands import serve as serve_command
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_serve_brings_everything_up_says_how_to_log_in_and_leaves_nothing_behind():
     with open_folder() as place:
         var = place / "var"

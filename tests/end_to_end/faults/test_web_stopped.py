@@ -18,7 +18,7 @@ from tests.jobs.conftest import until, worker_environment
 from tests.people import TWEETS
 from tests.servers import REPOSITORY
 
-pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 QUESTION = {"user": "alice", "task": TWEETS, "fields": {"text": "roses"}, "method": "none", "max_output_tokens": 4}
 PROMPT = "Paraphrase the following tweet without any explanation before or after it: roses"
