@@ -80,9 +80,13 @@ class Recipe:
     selector_learning_rate: float = 1e-3
     selector_counting_steps: int = 600
     selector_counting_batch: int = 32
+    selector_comparing_steps: int = 1200
+    selector_comparing_batch: int = 32
     selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
     selector_batch: int = 16
-    selector_feedback_rate: float = 0.5  # of the learning rate, once the selector can count
+    selector_tutored_rate: float = 0.5  # of the learning rate, once the selector can count and compare
+    selector_tutored_epochs: int = 1
+    selector_feedback_rate: float = 0.1  # of the learning rate, once it knows what the tutor knows
     selector_epochs: int = 1
     selector_validations: int = 4
 
@@ -128,6 +132,8 @@ SMOKE = Recipe(
     selector_picked_every=2,
     selector_counting_steps=3,
     selector_counting_batch=4,
+    selector_comparing_steps=3,
+    selector_comparing_batch=4,
     selector_epochs=1,
     selector_batch=2,
     selector_validations=1,

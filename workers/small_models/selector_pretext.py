@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from transformers import BertForSequenceClassification
 
 from workers.engine.batches import padded
 from workers.engine.selector import TokenRow
-from workers.small_models.checkpoints import load_checkpoint, save_checkpoint
+from workers.small_models.pretexts import Pretext, learn
 from workers.small_models.recipe import Recipe
 from workers.small_models.selector_initial import WIDTH
 
@@ -31,7 +31,6 @@ WORDS = 80
 """How many words of a text are asked about at most."""
 HISTOGRAMS = 4 * (MOST + 1)
 HISTOGRAMS_WEIGHT = 200.0
-ROWS = 16
 
 
 class Counts(NamedTuple):
@@ -69,7 +68,7 @@ def _histogram(counts: Sequence[int]) -> list[float]:
     return [counts.count(times) / max(1, len(counts)) for times in range(MOST + 1)]
 
 
-class Counting(nn.Module):
+class Counting(Pretext[tuple[TokenRow, Counts]]):
     """A selector's model with what says its counts."""
 
     def __init__(self, model: BertForSequenceClassification) -> None:
@@ -78,18 +77,17 @@ class Counting(nn.Module):
         self.counts = nn.Linear(WIDTH, 2 * (MOST + 1))
         self.histograms = nn.Linear(WIDTH, HISTOGRAMS)
 
-    def loss(self, rows: Sequence[TokenRow], counts: Sequence[Counts], *, pad: int) -> Tensor:
-        ids, mask = padded([row.ids for row in rows], pad=pad)
-        segments, _ = padded([row.segments for row in rows], pad=0)
-        read = self.model.bert(input_ids=ids, attention_mask=mask, token_type_ids=segments)
+    def loss(self, examples: Sequence[tuple[TokenRow, Counts]]) -> Tensor:
+        read = states_of(self.model, [row for row, _ in examples])
+        counts = [found for _, found in examples]
         words = [(text, place) for text, one in enumerate(counts) for place in one.places]
         histograms = HISTOGRAMS_WEIGHT * functional.mse_loss(
-            self.histograms(read.pooler_output), torch.tensor([one.histograms for one in counts])
+            self.histograms(read.texts), torch.tensor([one.histograms for one in counts])
         )
         if not words:
             return histograms
         texts, places = torch.tensor(words).T
-        said = self.counts(read.last_hidden_state[texts, places])
+        said = self.counts(read.words[texts, places])
         of_words = torch.tensor([number for one in counts for number in one.words])
         of_pairs = torch.tensor([number for one in counts for number in one.pairs])
         return (
@@ -97,6 +95,21 @@ class Counting(nn.Module):
             + functional.cross_entropy(said[:, MOST + 1 :], of_pairs)
             + histograms
         )
+
+
+class States(NamedTuple):
+    """What a model makes of a batch: [texts, words, width] of each word, and [texts, width] of each text."""
+
+    words: Tensor
+    texts: Tensor
+
+
+def states_of(model: BertForSequenceClassification, rows: Sequence[TokenRow]) -> States:
+    """One pass."""
+    ids, mask = padded([row.ids for row in rows], pad=model.config.pad_token_id or 0)
+    segments, _ = padded([row.segments for row in rows], pad=0)
+    read = model.bert(input_ids=ids, attention_mask=mask, token_type_ids=segments)
+    return States(read.last_hidden_state, read.pooler_output)
 
 
 def learn_to_count(
@@ -114,38 +127,21 @@ def learn_to_count(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         counting = Counting(model)
-    rate = recipe.selector_learning_rate
-    optimizer = torch.optim.AdamW(counting.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
-    first = load_checkpoint(checkpoint, model=counting, optimizers=[optimizer], recipe=identity)
-    counting.train()
-    pad = model.config.pad_token_id or 0
-    steps = recipe.selector_counting_steps
-    for step, batch in _batches(recipe, texts, first=first):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 50) * (1 - 0.9 * step / steps)
-        optimizer.zero_grad(set_to_none=True)
-        loss = 0.0
-        for start in range(0, len(batch), ROWS):
-            part = batch[start : start + ROWS]
-            share = len(part) / len(batch)
-            found = share * counting.loss([row for row, _ in part], [counts for _, counts in part], pad=pad)
-            found.backward()
-            loss += found.item()
-        nn.utils.clip_grad_norm_(counting.parameters(), 1.0)
-        optimizer.step()
-        if (step + 1) % recipe.checkpoint_steps == 0 or step + 1 == steps:
-            save_checkpoint(checkpoint, model=counting, optimizers=[optimizer], step=step + 1, recipe=identity)
-        on_step(step + 1, loss)
 
-
-def _batches(
-    recipe: Recipe, texts: Sequence[TokenRow], *, first: int
-) -> Iterator[tuple[int, list[tuple[TokenRow, Counts]]]]:
-    """(step, texts with their counts, the shorter before the longer); a step's batch depends on its number alone."""
-    for step in range(first, recipe.selector_counting_steps):
+    def batch_of(step: int) -> list[tuple[TokenRow, Counts]]:
         rng = random.Random(f"counting/{recipe.seed}/{step}")  # noqa: S311 - text, not secrets
         rows = sorted(rng.choices(texts, k=recipe.selector_counting_batch), key=lambda row: len(row.ids))
-        yield step, [(row, _some(count(row), rng)) for row in rows]
+        return [(row, _some(count(row), rng)) for row in rows]
+
+    learn(
+        recipe,
+        counting,
+        batch_of,
+        steps=recipe.selector_counting_steps,
+        identity=identity,
+        checkpoint=checkpoint,
+        on_step=on_step,
+    )
 
 
 def _some(counts: Counts, rng: random.Random) -> Counts:

@@ -1,8 +1,11 @@
-"""Trains the small selectors of RSPG: to count, then on the small T5's feedback with the platform's own trainer."""
+"""Trains the small selectors of RSPG: to count and to compare; then, with the platform's own trainer, on what a tutor
+says of the small T5's feedback, and last on the feedback itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
@@ -11,9 +14,11 @@ from workers.engine.checkpoints import CheckpointRefused
 from workers.engine.selector import Selector, token_rows, wrap_selector
 from workers.engine.selector_training import SelectorHyperparameters, SelectorTrainer
 from workers.small_models.recipe import Recipe
+from workers.small_models.selector_comparing import learn_to_compare
 from workers.small_models.selector_feedback import PoolAnswers
 from workers.small_models.selector_initial import selector_tokenizer, untrained_selector_model
 from workers.small_models.selector_pretext import learn_to_count
+from workers.small_models.selector_tutor import tutored
 
 OnStep = Callable[[int, float], None]
 
@@ -35,7 +40,17 @@ def untrained_selector(recipe: Recipe, encoder: Path) -> Selector:
     return wrap_selector(untrained_selector_model(tokenizer, seed=recipe.seed), tokenizer, name="selector")
 
 
-def counting_selector(
+def tutored_hyperparameters(recipe: Recipe) -> SelectorHyperparameters:
+    """Of the training on what the tutor says, whose scores are logarithms of shares already."""
+    return replace(
+        hyperparameters(recipe),
+        learning_rate=recipe.selector_learning_rate * recipe.selector_tutored_rate,
+        epochs=recipe.selector_tutored_epochs,
+        label_temperature=1.0,
+    )
+
+
+def comparing_selector(
     recipe: Recipe,
     encoder: Path,
     *,
@@ -45,11 +60,26 @@ def counting_selector(
     checkpoint: Path,
     on_step: OnStep = lambda step, loss: None,
 ) -> Selector:
-    """One that has learned to count in the prompts (and outputs) of `train`."""
+    """One that has learned to count and to compare in the prompts (and outputs) of `train`."""
     selector = untrained_selector(recipe, encoder)
-    texts = token_rows(selector, [text for answers in train for text in answers.texts(reads=reads)])
+    candidates = [(answers.task_key, text) for answers in train for text in answers.texts(reads=reads)]
     model = selector.model.requires_grad_(True)
-    learn_to_count(recipe, model, texts, identity=identity, checkpoint=checkpoint, on_step=on_step)
+    learn_to_count(
+        recipe,
+        model,
+        token_rows(selector, [text for _, text in candidates]),
+        identity=identity,
+        checkpoint=_part(checkpoint, "counting"),
+        on_step=on_step,
+    )
+    learn_to_compare(
+        recipe,
+        selector,
+        candidates,
+        identity=identity,
+        checkpoint=_part(checkpoint, "comparing"),
+        on_step=on_step,
+    )
     return wrap_selector(model, selector.tokenizer, name=selector.name)
 
 
@@ -66,24 +96,34 @@ def train_selector(
 ) -> tuple[Selector, SelectorTrainer]:
     """Train to the recipe's end, from the checkpoints where there are any of this training; the best step's selector.
 
-    Counting has a checkpoint of its own beside `checkpoint`; `on_step` hears its steps and then those of the feedback.
+    Each part before the feedback has a checkpoint of its own beside `checkpoint`; `on_step` hears the steps of one part
+    after the other.
     """
-    counting = counting_selector(
-        recipe,
-        encoder,
-        reads=reads,
-        train=train,
-        identity=identity,
-        checkpoint=checkpoint.with_name(f"{checkpoint.stem}_counting{checkpoint.suffix}"),
-        on_step=on_step,
+    selector = comparing_selector(
+        recipe, encoder, reads=reads, train=train, identity=identity, checkpoint=checkpoint, on_step=on_step
     )
+    dev = [answers.sample(reads=reads) for answers in picked]
+    taught = SelectorTrainer(
+        selector,
+        tutored(recipe, train, reads=reads),
+        dev,
+        hyperparameters=tutored_hyperparameters(recipe),
+        seed=recipe.seed,
+    )
+    _train(recipe, taught, identity=identity, checkpoint=_part(checkpoint, "tutored"), on_step=on_step)
     trainer = SelectorTrainer(
-        counting,
+        taught.best(),
         [answers.sample(reads=reads) for answers in train],
-        [answers.sample(reads=reads) for answers in picked],
+        dev,
         hyperparameters=hyperparameters(recipe),
         seed=recipe.seed,
     )
+    _train(recipe, trainer, identity=identity, checkpoint=checkpoint, on_step=on_step)
+    return trainer.best(), trainer
+
+
+def _train(recipe: Recipe, trainer: SelectorTrainer, *, identity: str, checkpoint: Path, on_step: OnStep) -> None:
+    """To the end, from the checkpoint where there is one."""
     _resume(trainer, checkpoint, identity=identity)
     while not trainer.finished:
         loss = trainer.step()
@@ -92,7 +132,10 @@ def train_selector(
             part.write_bytes(trainer.checkpoint_bytes(identity=identity))
             part.replace(checkpoint)
         on_step(trainer.done, loss)
-    return trainer.best(), trainer
+
+
+def _part(checkpoint: Path, name: str) -> Path:
+    return checkpoint.with_name(f"{checkpoint.stem}_{name}{checkpoint.suffix}")
 
 
 def _resume(trainer: SelectorTrainer, checkpoint: Path, *, identity: str) -> None:
