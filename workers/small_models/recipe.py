@@ -85,7 +85,7 @@ class Recipe:
     selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
     selector_batch: int = 16
     selector_tutored_rate: float = 0.5  # of the learning rate, once the selector can count and compare
-    selector_tutored_epochs: int = 1
+    selector_tutored_epochs: int = 4
     selector_feedback_rate: float = 0.1  # of the learning rate, once it knows what the tutor knows
     selector_epochs: int = 1
     selector_validations: int = 4
@@ -134,6 +134,7 @@ SMOKE = Recipe(
     selector_counting_batch=4,
     selector_comparing_steps=3,
     selector_comparing_batch=4,
+    selector_tutored_epochs=1,
     selector_epochs=1,
     selector_batch=2,
     selector_validations=1,
