@@ -133,13 +133,13 @@ al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the high
   no generated benchmark may use. One user of {recipe.selector_picked_every} was kept to pick the best step by.
 - **Recipe**: first {recipe.selector_counting_steps} steps of counting how often each word and pair of words stands in
   the prompt, and {recipe.selector_comparing_steps:,} of comparing its entries: how alike they are written, and how near
-  they are to the question. Then the platform's own trainer, twice: on what a tutor says of each candidate (small networks
-  over those comparisons, which learned from the outputs' utilities what they are worth), at
-  {recipe.selector_learning_rate * recipe.selector_tutored_rate:g}, epochs: {recipe.selector_tutored_epochs}; and on the
-  utilities themselves: KL divergence from their softmax over
-  {recipe.selector_label_temperature:g} (the source divides by nothing; here texts' utilities differ by a tenth) to that
-  of the scores, AdamW at {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} (the source's 1e-5 is for a
-  large model), epochs: {recipe.selector_epochs}, {recipe.selector_batch} questions a step, seed {recipe.seed}.
+  they are to the question. Then the platform's own trainer, twice. First on what a tutor says of each candidate: small
+  networks over those comparisons, which learned from the outputs' utilities what they are worth (AdamW at
+  {recipe.selector_learning_rate * recipe.selector_tutored_rate:g}, epochs: {recipe.selector_tutored_epochs}). Then on
+  the utilities themselves: KL divergence from their softmax over {recipe.selector_label_temperature:g} (the source
+  divides by nothing; here texts' utilities differ by a tenth) to that of the scores, AdamW at
+  {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} (the source's 1e-5 is for a large model), epochs:
+  {recipe.selector_epochs}. {recipe.selector_batch} questions a step, seed {recipe.seed}.
   {REBUILD}
 {LICENSE}
 

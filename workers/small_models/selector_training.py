@@ -103,16 +103,15 @@ def train_selector(
         recipe, encoder, reads=reads, train=train, identity=identity, checkpoint=checkpoint, on_step=on_step
     )
     dev = [answers.sample(reads=reads) for answers in picked]
-    taught = SelectorTrainer(
-        selector,
-        tutored(recipe, train, reads=reads),
-        dev,
-        hyperparameters=tutored_hyperparameters(recipe),
-        seed=recipe.seed,
-    )
-    _train(recipe, taught, identity=identity, checkpoint=_part(checkpoint, "tutored"), on_step=on_step)
+    lessons = tutored(recipe, train, reads=reads)
+    if lessons:
+        taught = SelectorTrainer(
+            selector, lessons, dev, hyperparameters=tutored_hyperparameters(recipe), seed=recipe.seed
+        )
+        _train(recipe, taught, identity=identity, checkpoint=_part(checkpoint, "tutored"), on_step=on_step)
+        selector = taught.best()
     trainer = SelectorTrainer(
-        taught.best(),
+        selector,
         [answers.sample(reads=reads) for answers in train],
         dev,
         hyperparameters=hyperparameters(recipe),
