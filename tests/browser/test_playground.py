@@ -34,11 +34,15 @@ def alice(lamppost):
     return "alice"
 
 
+@pytest.fixture(scope="module")
+def password(lamppost, alice):
+    """Of a researcher of the workspace, Rita."""
+    return lamppost.command("add_member", "--workspace", SHOP, "--role", "researcher", "--user", "rita").strip()
+
+
 @pytest.fixture
-def rita(lamppost, browser, alice):
-    """A window in which a researcher of the workspace is logged in."""
-    role = ("--workspace", SHOP, "--role", "researcher")
-    password = lamppost.command("add_member", *role, "--user", "rita").strip()
+def rita(lamppost, browser, password):
+    """A window in which she is logged in."""
     with window(browser, lamppost, user="rita", password=password) as watched:
         yield watched
 
@@ -70,3 +74,18 @@ def test_one_question_is_answered_by_each_method_side_by_side(rita, alice):
     expect(done).to_have_count(4)
     assert page.locator(".answer h3").all_inner_texts() == asked == ["None", "RAG", "PEFT", "PEFT-RAG"]
     assert (rita.elsewhere, rita.complaints) == ([], [])
+
+
+def test_nothing_is_written_into_fields_that_another_task_s_will_replace(rita):
+    page, held = rita.page, []
+    rita.go(f"/w/{SHOP}/playground/?task=LaMP-7")
+    page.route("**/playground/fragments/task/*", lambda route: held.append(route))
+    page.select_option("#id_task", "LaMP-2")
+    expect(page.locator("[name=field-text]")).to_be_disabled()
+    expect(page.get_by_role("button", name="Ask all methods")).to_be_disabled()
+
+    [request] = held
+    request.continue_()
+    page.fill("[name=field-description]", "a film about roses")
+    expect(page.get_by_role("button", name="Ask all methods")).to_be_enabled()
+    assert rita.complaints == []
