@@ -54,7 +54,7 @@ def answer_bell(kind_name: str, *, ring: Callable[[str], object]) -> int:
 def _ring_for_more(kind: Kind, ring: Callable[[str], object]) -> bool:
     """Ring if more of `kind` waits; whether it did.
 
-    Raises nothing: what this process has claimed by then must be run, since the heart keeps it from all others.
+    What the database raises ends here: jobs claimed by then must be run, since the heart keeps them from all others.
     """
     try:
         if not claims.kinds_waiting([kind.name]):

@@ -20,7 +20,7 @@ from lamp.selector_texts import SelectorText
 from workers.engine.selector import Selector, TokenRow, token_rows
 from workers.small_models.pretexts import Pretext, learn
 from workers.small_models.recipe import Recipe
-from workers.small_models.selector_entries import compared, entries_of
+from workers.small_models.selector_entries import Entries, compared, entries_of
 from workers.small_models.selector_initial import WIDTH
 from workers.small_models.selector_pretext import states_of
 
@@ -47,8 +47,9 @@ def compare(selector: Selector, candidate: Candidate) -> Compared:
     """What is true of one text, word by word as the selector reads it."""
     task_key, text = candidate
     [row] = token_rows(selector, [text])
-    entry_of = _entry_of_each_word(selector.tokenizer, task_key, text, row)
-    nearness = entries_of(task_key, text.text).nearness()
+    read = entries_of(task_key, text.text)
+    entry_of = _entry_of_each_word(selector.tokenizer, read, text, row)
+    nearness = read.nearness()
     words: list[set[int]] = [set() for _ in nearness]
     for word, entry in zip(row.ids, entry_of, strict=True):
         if entry is not None:
@@ -67,9 +68,9 @@ def compare(selector: Selector, candidate: Candidate) -> Compared:
     )
 
 
-def _entry_of_each_word(tokenizer: Any, task_key: str, text: SelectorText, row: TokenRow) -> list[int | None]:
+def _entry_of_each_word(tokenizer: Any, read: Entries, text: SelectorText, row: TokenRow) -> list[int | None]:
     """The place of the entry that each token stands in; None for those of none, and of the output."""
-    spans = [entry.span for entry in entries_of(task_key, text.text).entries]
+    spans = [entry.span for entry in read.entries]
     found: list[int | None] = [None] * len(row.ids)
     # One special token stands before the prompt, which may have been cut at its end.
     prompt = tokenizer.backend_tokenizer.encode(text.text, add_special_tokens=False)
