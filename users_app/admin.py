@@ -13,6 +13,7 @@ from users_app import staff_admin as staff_admin
 from users_app.admin_choices import event_type_choices, labelled_choice, task_choices
 from users_app.api_key_admin import ApiKeyAdmin as ApiKeyAdmin
 from users_app.audit import actor_of_staff
+from users_app.membership_admin import save_memberships
 from users_app.models import (
     AuditEntry,
     Document,
@@ -31,6 +32,7 @@ from users_app.models import (
 )
 from users_app.quotas import set_quotas, standings
 from users_app.shared_training import set_shared_training
+from users_app.webhooks import host_of
 
 _SHARED_TRAINING = "shared_training"
 _QUOTA_FIELDS = {f"quota_{quota}": quota for quota in Quota}
@@ -70,7 +72,8 @@ class MembershipInline(TabularInline):
 
 @admin.register(Workspace)
 class WorkspaceAdmin(GrantedAdmin):
-    """Quotas are changed here and by `manage.py set_quota`, and either leaves an entry in the audit log.
+    """Quotas and members are changed here and by `manage.py set_quota` and `add_member`; each change leaves an entry in
+    the audit log.
 
     The workspace's admins look after its name, its members and whose data shared models may learn from; its address and
     quotas are the installation's to decide.
@@ -121,6 +124,11 @@ class WorkspaceAdmin(GrantedAdmin):
             obj.save()
         set_quotas(workspace=obj, limits=limits, by=actor_of_staff(request))
         set_shared_training(workspace=obj, policy=policy, by=actor_of_staff(request))
+
+    def save_formset(
+        self, request: HttpRequest, form: forms.ModelForm, formset: forms.BaseInlineFormSet, change: bool
+    ) -> None:
+        save_memberships(request, formset)
 
 
 @admin.register(EndUser)
@@ -224,16 +232,18 @@ class WorkspaceTaskAdmin(ReadOnlyAdmin):
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ReadOnlyAdmin):
-    """Changed through the API alone. What the secrets are made of is not shown."""
+    """Changed through the API alone, which shows the whole URL too. Viewers look here, so its path and what the secrets
+    are made of are neither shown nor searched.
+    """
 
-    list_display = ["id", "workspace", "url", "event_types", "created_by", "disabled_reason", "failing_since"]
+    list_display = ["id", "workspace", "host", "event_types", "created_by", "disabled_reason", "failing_since"]
     list_filter = ["workspace", "disabled_reason"]
-    search_fields = ["pk", "url__icontains"]
+    search_fields = ["pk"]
     list_select_related = ["workspace", "created_by"]
     deferred = ["secret_salt", "previous_salt"]
     fields = [
         "workspace",
-        "url",
+        "host",
         "event_types",
         "created_by",
         "created_at",
@@ -244,6 +254,11 @@ class WebhookEndpointAdmin(ReadOnlyAdmin):
         "previous_until",
         "removed_at",
     ]
+    readonly_fields = ["host"]
+
+    @admin.display
+    def host(self, endpoint: WebhookEndpoint) -> str:
+        return host_of(endpoint)
 
 
 @admin.register(WebhookDelivery)

@@ -1,4 +1,4 @@
-"""Who did what that somebody may be asked about: exports, erasures, keys, imports, quotas, webhooks.
+"""Who did what that somebody may be asked about: exports, erasures, keys, members, imports, quotas, webhooks.
 
 The service that does it records it in the same transaction, and is told by its caller who asks: as `by`, one of the
 actors made here. An entry holds nothing of a person but the reference that erasing them clears; `details` are names

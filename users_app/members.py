@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.db import transaction
 
+from users_app.audit import INSTALLATION, Actor
 from users_app.models import Membership, Workspace
 from users_app.services import set_role
 
@@ -20,7 +21,7 @@ class Added(NamedTuple):
 
 
 @transaction.atomic
-def add_member(*, workspace: Workspace, username: str, role: str) -> Added:
+def add_member(*, workspace: Workspace, username: str, role: str, by: Actor = INSTALLATION) -> Added:
     """Let the person called `username` be a member of `workspace` in that role, whatever it was before.
 
     Who has no account gets one that may log in to the pages, not to the admin. Raises
@@ -34,4 +35,4 @@ def add_member(*, workspace: Workspace, username: str, role: str) -> Added:
         person.set_password(password)
         person.full_clean()
         person.save()
-    return Added(set_role(workspace=workspace, user_id=person.pk, role=role), password)
+    return Added(set_role(workspace=workspace, user_id=person.pk, role=role, by=by), password)

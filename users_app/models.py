@@ -458,6 +458,7 @@ class AuditEntry(models.Model):
         API_KEY_REVOKED = "api_key.revoked", "an API key was revoked"
         IMPORT_STARTED = "import.started", "an import was asked for"
         DATASET_DELETED = "dataset.deleted", "a dataset's deletion was asked for"
+        MEMBERSHIP_CHANGED = "membership.changed", "somebody became a member, another one, or none any more"
         QUOTA_CHANGED = "quota.changed", "a quota was changed"
         SHARED_TRAINING_CHANGED = "shared_training.changed", "whose data shared models learn from was changed"
         AGREEMENT_CHANGED = "agreement.changed", "an end user agreed to shared training, or no longer does"
@@ -495,7 +496,7 @@ class AuditEntry(models.Model):
         EndUser, on_delete=models.SET_NULL, null=True, blank=True, related_name="audit_entries", db_index=False
     )
     # What it was done to: the number of a receipt, a webhook, a trained model, a retraining policy or a sweep of one; a
-    # key's prefix, "dataset/split", a quota.
+    # key's prefix, a member's name, "dataset/split", a quota.
     subject = models.CharField(max_length=300, blank=True)
     details = models.JSONField(default=dict, blank=True)
 
@@ -512,6 +513,7 @@ class AuditEntry(models.Model):
                         "api_key.revoked",
                         "import.started",
                         "dataset.deleted",
+                        "membership.changed",
                         "quota.changed",
                         "shared_training.changed",
                         "agreement.changed",

@@ -7,8 +7,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
+from users_app.audit import INSTALLATION, Actor, record
 from users_app.documents import document_date_key, document_digest
-from users_app.models import Document, EndUser, Membership, ProfileEntry, Workspace
+from users_app.models import AuditEntry, Document, EndUser, Membership, ProfileEntry, Workspace
 
 
 def ensure_workspace(*, slug: str, name: str = "") -> tuple[Workspace, bool]:
@@ -16,10 +17,39 @@ def ensure_workspace(*, slug: str, name: str = "") -> tuple[Workspace, bool]:
     return Workspace.objects.get_or_create(slug=slug, defaults={"name": name or slug})
 
 
-def set_role(*, workspace: Workspace, user_id: int, role: str) -> Membership:
+@transaction.atomic
+def set_role(*, workspace: Workspace, user_id: int, role: str, by: Actor = INSTALLATION) -> Membership:
     """Make a member of staff of `workspace`, or change what they may do there."""
+    before = _role_held(workspace=workspace, user_id=user_id)
     membership, _ = Membership.objects.update_or_create(workspace=workspace, user_id=user_id, defaults={"role": role})
+    _record_role(membership, before=before, after=role, by=by)
     return membership
+
+
+@transaction.atomic
+def end_membership(*, workspace: Workspace, user_id: int, by: Actor = INSTALLATION) -> None:
+    """Let somebody be no member of `workspace` any more, if they are one."""
+    before = _role_held(workspace=workspace, user_id=user_id)
+    for membership in Membership.objects.filter(workspace=workspace, user_id=user_id):
+        _record_role(membership, before=before, after=None, by=by)
+        membership.delete()
+
+
+def _role_held(*, workspace: Workspace, user_id: int) -> str | None:
+    """Locks the membership, so that two changes are recorded one after the other."""
+    held = Membership.objects.select_for_update().filter(workspace=workspace, user_id=user_id)
+    return held.values_list("role", flat=True).first()
+
+
+def _record_role(membership: Membership, *, before: str | None, after: str | None, by: Actor) -> None:
+    if before != after:
+        record(
+            workspace=membership.workspace,
+            action=AuditEntry.Action.MEMBERSHIP_CHANGED,
+            by=by,
+            subject=membership.user.get_username(),
+            details={"from": before, "to": after},
+        )
 
 
 def ensure_end_user(*, workspace: Workspace, external_id: str) -> EndUser:

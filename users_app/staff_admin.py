@@ -4,13 +4,18 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from common.admin import InstallationAdmin
 from users_app.admin_choices import labelled_choice
+from users_app.audit import actor_of_staff
+from users_app.membership_admin import save_memberships
 from users_app.models import Membership
+from users_app.services import end_membership
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -43,6 +48,19 @@ class UserAdmin(InstallationAdmin, DjangoUserAdmin):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("username",)
+
+    def save_formset(self, request: HttpRequest, form: ModelForm, formset: BaseInlineFormSet, change: bool) -> None:
+        save_memberships(request, formset)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """An account goes with its memberships, whose end is recorded as any other's."""
+        for membership in Membership.objects.filter(user=obj).select_related("workspace"):
+            end_membership(workspace=membership.workspace, user_id=obj.pk, by=actor_of_staff(request))
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for account in queryset:
+            self.delete_model(request, account)
 
 
 @admin.register(Group)

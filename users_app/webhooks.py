@@ -46,6 +46,18 @@ def webhooks_of(*, workspace: Workspace) -> QuerySet[WebhookEndpoint]:
     return WebhookEndpoint.objects.filter(workspace=workspace, removed_at__isnull=True)
 
 
+def host_of(endpoint: WebhookEndpoint) -> str:
+    """Scheme and host of its URL, whose path and query may be the secret of whoever listens there.
+
+    Empty where today's rules would not have let the URL in; nothing is sent there.
+    """
+    try:
+        url = parse_url(endpoint.url)
+    except Refused:
+        return ""
+    return f"{url.scheme}://{url.authority}"
+
+
 def deliveries_of(*, endpoint: WebhookEndpoint) -> QuerySet[WebhookDelivery]:
     """What an endpoint was, or is to be, told."""
     return WebhookDelivery.objects.filter(endpoint=endpoint)
@@ -203,14 +215,7 @@ def _record_change(before: WebhookEndpoint, after: WebhookEndpoint, by: Actor) -
 
 
 def _record(endpoint: WebhookEndpoint, action: AuditEntry.Action, by: Actor, **details: Any) -> None:
-    """Note the change. Of the URL the host alone: path and query may be the secret of whoever listens there."""
-    try:
-        url = parse_url(endpoint.url)
-        to = f"{url.scheme}://{url.authority}"
-    except Refused:
-        # It was none of today's rules that let it in; nothing is sent there, and it can be deleted.
-        to = ""
-    told = {"to": to, **details}
+    told = {"to": host_of(endpoint), **details}
     record(workspace=endpoint.workspace, action=action, by=by, subject=str(endpoint.pk), details=told)
 
 

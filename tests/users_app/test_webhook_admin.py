@@ -31,4 +31,14 @@ def test_both_are_seen_and_nothing_is_changed(staff, workspace, receiver):
             assert "salt" not in text
         assert staff.get(reverse(f"admin:users_app_{name}_add")).status_code == 403
         assert staff.post(reverse(f"admin:users_app_{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
-    assert receiver.url in staff.get(reverse("admin:users_app_webhookendpoint_changelist")).content.decode()
+
+
+def test_of_an_address_the_host_alone_is_shown_and_nothing_of_it_is_searched(staff, workspace, receiver):
+    endpoint = webhook(workspace, f"{receiver.url}/its-secret-path")
+    host, _, _ = receiver.url.partition("/hooks")
+    listed = reverse("admin:users_app_webhookendpoint_changelist")
+    for page in (listed, reverse("admin:users_app_webhookendpoint_change", args=[endpoint.pk])):
+        text = staff.get(page).content.decode()
+        assert host in text
+        assert "its-secret-path" not in text
+    assert staff.get(listed, {"q": "its-secret"}).context["cl"].result_count == 0

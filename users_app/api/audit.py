@@ -1,4 +1,4 @@
-"""The audit log of a workspace: who exported, erased, imported, or changed keys, quotas and webhooks."""
+"""The audit log of a workspace: who exported, erased, imported, or changed keys, members, quotas and webhooks."""
 
 from typing import Any, ClassVar
 
@@ -37,8 +37,8 @@ class AuditEntrySerializer(serializers.Serializer):
     )
     subject = serializers.CharField(
         read_only=True,
-        help_text="Of an erasure its receipt's id, of a key its prefix, of an import `dataset/split`, of a webhook or "
-        "a trained model its id, or a quota.",
+        help_text="Of an erasure its receipt's id, of a key its prefix, of a membership the member's name, of an "
+        "import `dataset/split`, of a webhook or a trained model its id, or a quota.",
     )
     details = serializers.DictField(read_only=True)
 
@@ -63,8 +63,8 @@ class AuditView(WorkspaceView):
         responses=page_schema(AuditEntrySerializer, name="AuditEntry"),
     )
     def get(self, request: Request) -> Response:
-        """List what was done, the newest first: exports, erasures, keys made and revoked, imports, changed quotas
-        and webhooks.
+        """List what was done, the newest first: exports, erasures, keys made and revoked, imports, changed members,
+        quotas and webhooks.
         """
         query = self.query(AuditFilters)
         entries = audit_entries(

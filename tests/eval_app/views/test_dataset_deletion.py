@@ -44,7 +44,7 @@ def test_typing_its_name_deletes_it(browse, dev, in_process):
     answer = member.post(address(dev.dataset), {"name": "tweets"}, follow=True)
     assert "is being deleted" in answer.content.decode()
     assert 'hx-trigger="every 2s"' in answer.content.decode()
-    assert AuditEntry.objects.get().actor_name == "a-admin"
+    assert AuditEntry.objects.get(action="dataset.deleted").actor_name == "a-admin"
     in_process("delete_dataset")
     assert not Dataset.objects.exists()
     gone = member.get(address(dev.dataset))

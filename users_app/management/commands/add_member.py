@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_slug
 from django.db import transaction
 
+from users_app.audit import actor_of_command
 from users_app.members import add_member
 from users_app.models import Membership
 from users_app.services import ensure_workspace
@@ -35,7 +36,9 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 workspace, made = ensure_workspace(slug=options["workspace"])
-                added = add_member(workspace=workspace, username=options["user"], role=options["role"])
+                added = add_member(
+                    workspace=workspace, username=options["user"], role=options["role"], by=actor_of_command()
+                )
         except ValidationError as error:
             raise CommandError(f"--user: {error.messages[0]}") from error
         if made:
