@@ -25,7 +25,7 @@ class EvalAppConfig(AppConfig):
         from eval_app.exports import EXPORTER
         from eval_app.kinds import IMPORT_DATASET, KINDS
         from eval_app.selector_runs import SELECTORS
-        from eval_app.webhook_events import OF_EXPERIMENTS
+        from eval_app.webhook_events import OF_EXPERIMENTS, OF_MODEL_TRAININGS
         from jobs import kinds, origins, sweeps
         from retrieval_app.retrievers import FINE_TUNED, SELECTING
         from training_app import finishers
@@ -50,6 +50,7 @@ class EvalAppConfig(AppConfig):
         sweeps.register(import_requests.sweep_sources, every_seconds=600)
         webhook_events.tell_of_jobs(IMPORT_DATASET.name)
         webhook_events.register(OF_EXPERIMENTS)
+        webhook_events.register(OF_MODEL_TRAININGS)
         sweeps.register(import_sweeps.sweep_uploads, every_seconds=600)
         erasers.register(ERASER)
         exporting.register(EXPORTER)

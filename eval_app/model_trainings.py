@@ -21,6 +21,7 @@ from eval_app.selectors import split_questions
 from eval_app.training_kinds import TrainingFailed as TrainingFailed
 from eval_app.training_kinds import TrainingRefused as TrainingRefused
 from eval_app.training_kinds import complete, how_to_train
+from eval_app.webhook_events import record_training_end
 from jobs.models import UNFINISHED, Job, State
 from jobs.outcomes import failure_of_last, unfinished_origins
 from jobs.services import JobSpec, cancel_origin, enqueue
@@ -402,3 +403,4 @@ def _end(training: ModelTraining, state: str) -> None:
     training.state = state
     training.finished_at = Now()
     training.save(update_fields=["state", "error", "finished_at"])
+    record_training_end(training)

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from eval_app.models import ModelTraining
+from eval_app.webhook_events import record_training_end
 from lamp.catalogue import task_versions
 from retrieval_app.models import Encoder, Participant, TrainedModel
 from retrieval_app.services import ensure_encoder
@@ -131,4 +132,5 @@ def record_trained_model(*, training: ModelTraining, facts: ModelFacts, particip
     held.state = ModelTraining.State.DONE
     held.finished_at = Now()
     held.save(update_fields=["trained_model", "state", "finished_at"])
+    record_training_end(held)
     return trained_model

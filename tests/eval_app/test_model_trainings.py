@@ -16,6 +16,7 @@ from eval_app.model_trainings import (
 )
 from eval_app.models import Dataset, Experiment, ModelTraining, Question, Run
 from eval_app.trained_model_records import ModelFacts, ParticipantsGone, TrainingGone, record_trained_model
+from eval_app.webhook_events import OF_MODEL_TRAININGS
 from jobs.models import Job
 from jobs.origins import tell
 from retrieval_app.models import Participant, TrainedModel
@@ -24,7 +25,9 @@ from tests.eval_app.standing_feedback import answer_feedback, ask_for_training, 
 from tests.eval_app.stored import start
 from tests.eval_app.trained import at_work
 from tests.people import Asked, split_of
+from tests.webhooks import webhook
 from users_app.erasure import erase_end_user
+from users_app.models import WebhookDelivery
 from users_app.shared_training import set_agreement, set_shared_training
 
 FACTS = {
@@ -354,6 +357,52 @@ class TestRecording:
         cancel_training(training=training)
         with pytest.raises(TrainingGone):
             recorded(training, [alice.pk])
+
+
+class TestWebhooks:
+    @pytest.fixture
+    def told(self, workspace, mallory):
+        """How each training ended that an endpoint of the workspace is to be told of."""
+        for listening in (workspace, mallory.workspace):
+            webhook(listening, "https://93.184.216.34/", event_types=["model_training.finished"])
+
+        def told():
+            found = WebhookDelivery.objects.filter(endpoint__workspace=workspace).order_by("pk")
+            assert found.count() == WebhookDelivery.objects.count()
+            return list(found.values_list("subject_id", "outcome"))
+
+        return told
+
+    def test_hear_of_one_that_is_done(self, told, train, alice):
+        training = gathered(train)
+        assert told() == []
+        recorded(training, [alice.pk])
+        assert told() == [(training.pk, "done")]
+
+    def test_hear_of_one_that_failed(self, told, train):
+        training = gathered(train)
+        job_ends(training_job(training), "failed", error="no room")
+        step_training(training_id=training.pk)
+        assert told() == [(training.pk, "failed")]
+
+    def test_hear_once_of_one_that_was_cancelled(self, told, train):
+        training = step_training(training_id=ask_for_training(train).pk)
+        for _ in range(2):
+            cancel_training(training=training)
+        assert told() == [(training.pk, "cancelled")]
+
+    def test_are_told_which_and_how_and_where_more_is(self, train, workspace, mallory, alice):
+        training = gathered(train)
+        assert OF_MODEL_TRAININGS.read(workspace, training.pk, "done") is None
+        recorded(training, [alice.pk])
+        assert OF_MODEL_TRAININGS.read(workspace, training.pk, "done").data == {
+            "id": training.pk,
+            "kind": training.kind,
+            "tasks": training.tasks,
+            "state": "done",
+            "url": f"/api/v1/model-trainings/{training.pk}",
+        }
+        assert OF_MODEL_TRAININGS.read(mallory.workspace, training.pk, "done") is None
 
 
 class TestRetraining:
