@@ -88,7 +88,7 @@ def build_selectors(
     records: dict[str, dict[str, Any]] = {}
     fresh = {reads: folder.with_name(f".{folder.name}.fresh") for reads, folder in folders.items()}
     for reads, folder in fresh.items():
-        selector, trainer = train_selector(
+        selector, courses = train_selector(
             recipe,
             encoder,
             reads=reads,
@@ -99,8 +99,8 @@ def build_selectors(
             on_step=on_step(reads),
         )
         write_selector(folder, selector)
-        steps = {"steps": trainer.total, "best_step": trainer.best_step, "utility": dict(trainer.validations)}
-        records[reads] = _selector_record(recipe, reads, digest=digest, **revisions) | {"metrics": steps}
+        rounds = [course._asdict() for course in courses]
+        records[reads] = _selector_record(recipe, reads, digest=digest, **revisions) | {"metrics": {"rounds": rounds}}
     selectors = {reads: load_selector(folder) for reads, folder in fresh.items()}
     measured = [
         measure_selectors(selectors, answered(users=users, seed=MEASURED_SEED, setting=setting, t5=t5, encoder=encoder))
@@ -137,7 +137,7 @@ def _selector_record(
         "base_model": "small",
         "base_model_revision": base_model_revision,
         "documents": DOCUMENTS,
-        "hyperparameters": hyperparameters(recipe).as_dict(),
+        "hyperparameters": hyperparameters(recipe, recipe.selector_rounds[-1]).as_dict(),
         "seed": recipe.seed,
         "feedback_digest": digest,
     }

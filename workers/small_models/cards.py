@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from transformers import PreTrainedModel
 
 from workers.small_models.measuring import ADAPTERS, MEASURED_SEED, WAYS, Scores
-from workers.small_models.recipe import Part, Recipe
+from workers.small_models.recipe import Part, Recipe, Round, Teacher
 from workers.small_models.selector_measuring import (
     MEASURED,
     Measured,
@@ -118,11 +118,14 @@ def selector_card(
         "post": "the prompt with a retriever's documents and the output that it gave",
     }[reads]
     crowds = "; ".join(f"{crowd.users} of {crowd.setting}" for crowd in recipe.selector_crowds)
+    rounds = "\n".join(
+        f"  {number}. {_round(recipe, one)}" for number, one in enumerate(recipe.selector_rounds, start=1)
+    )
     users, questions = recipe.measured_selector_users, sum(one.questions for one in measured.values())
     better = sum(1 for one in measured.values() if (one.chosen[reads].share or 0) > 0)
     return f"""# Small selector ({reads.capitalize()})
 
-Chooses for each question which retriever's documents the small T5 gets, or none (RSPG-{reads.capitalize()}, Salemi et
+Chooses for each question which retriever's documents the small T5 gets (RSPG-{reads.capitalize()}, Salemi et
 al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the highest score is chosen.
 
 - **Architecture**: `BertForSequenceClassification` with one label, {size} parameters; the small encoder's tokenizer,
@@ -133,14 +136,14 @@ al., SIGIR 2024). It reads {what}, scores each candidate by itself, and the high
   no generated benchmark may use. One user of {recipe.selector_picked_every} was kept to pick the best step by.
 - **Recipe**: first {recipe.selector_counting_steps} steps of counting how often each word and pair of words stands in
   the prompt, and {recipe.selector_comparing_steps:,} of comparing its entries: how alike they are written, and how near
-  they are to the question. Then the platform's own trainer, twice. First on what a tutor says of each candidate: small
-  networks over those comparisons, which learned from the outputs' utilities what they are worth (AdamW at
-  {recipe.selector_learning_rate * recipe.selector_tutored_rate:g}, epochs: {recipe.selector_tutored_epochs}). Then on
-  the utilities themselves: KL divergence from their softmax over {recipe.selector_label_temperature:g} (the source
-  divides by nothing; here texts' utilities differ by a tenth) to that of the scores, AdamW at
-  {recipe.selector_learning_rate * recipe.selector_feedback_rate:g} (the source's 1e-5 is for a large model), epochs:
-  {recipe.selector_epochs}. {recipe.selector_batch} questions a step, seed {recipe.seed}.
+  they are to the question. Then the platform's own trainer, in the rounds below, each from the best step of the one
+  before. The selector is the mean of what rounds {recipe.selector_mean_from + 1} to {len(recipe.selector_rounds)}
+  reached. The feedback is the outputs' utilities: KL divergence from their softmax over
+  {recipe.selector_label_temperature:g} (the source divides by nothing; here texts' utilities differ by a tenth) to that
+  of the scores. The tutor is small networks over the comparisons, which learned from the feedback what they are worth.
+  AdamW (the source's 1e-5 is for a large model), {recipe.selector_batch} questions a step, seed {recipe.seed}.
   {REBUILD}
+{rounds}
 {LICENSE}
 
 ## Measured
@@ -177,6 +180,16 @@ def _part(part: Part) -> str:
     shares = " and ".join(f"{count} users of {task}" for task, count in part.users)
     crowd = f"with {shares} for each one of another task" if shares else "of all tasks alike"
     return f"{part.steps} steps at {rates}, falling from {part.falls_from:.0%} on, {crowd}"
+
+
+def _round(recipe: Recipe, one: Round) -> str:
+    learned = {
+        Teacher.TUTOR: "what the tutor says of each candidate",
+        Teacher.EVEN_TUTOR: "what the tutor says, stretched so that tasks weigh alike",
+        Teacher.FEEDBACK: "the feedback",
+    }[one.teacher]
+    epochs = "1 epoch" if one.epochs == 1 else f"{one.epochs} epochs"
+    return f"{learned}: {epochs} at {recipe.selector_learning_rate * one.rate:g}"
 
 
 def _table(measured: Mapping[str, Mapping[str, Scores]]) -> str:

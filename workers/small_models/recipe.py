@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 MODELS = ("t5", "encoder", "selector")
 
@@ -38,6 +39,24 @@ class Crowd:
 
     setting: Setting
     users: int
+
+
+class Teacher(StrEnum):
+    """Whom the selectors learn from in a round: `TUTOR` (`selector_tutor`), or the feedback itself."""
+
+    TUTOR = "tutor"
+    EVEN_TUTOR = "even tutor"
+    """The tutor, with tasks in which it sees less between the candidates made to weigh as much as the others."""
+    FEEDBACK = "feedback"
+
+
+@dataclass(frozen=True)
+class Round:
+    """A stretch of the selectors' training by the platform's own trainer, at a share of the learning rate."""
+
+    teacher: Teacher
+    epochs: int
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -84,11 +103,15 @@ class Recipe:
     selector_comparing_batch: int = 32
     selector_label_temperature: float = 0.1  # utilities of texts differ by a tenth or less
     selector_batch: int = 16
-    selector_tutored_rate: float = 0.5  # of the learning rate, once the selector can count and compare
-    selector_tutored_epochs: int = 4
-    selector_feedback_rate: float = 0.1  # of the learning rate, once it knows what the tutor knows
-    selector_epochs: int = 1
-    selector_validations: int = 4
+    # Once they can count and compare.
+    selector_rounds: tuple[Round, ...] = (
+        Round(Teacher.TUTOR, epochs=4, rate=0.5),
+        Round(Teacher.FEEDBACK, epochs=1, rate=0.1),
+        Round(Teacher.EVEN_TUTOR, epochs=2, rate=0.25),
+        Round(Teacher.FEEDBACK, epochs=1, rate=0.1),
+    )
+    selector_mean_from: int = 1  # counted from 0: what this round and those after it reach is averaged
+    selector_validations: int = 4  # a round
 
     pool_batches: int = 32  # samples are made and sorted by length this many batches at a time
     checkpoint_steps: int = 100
@@ -134,8 +157,11 @@ SMOKE = Recipe(
     selector_counting_batch=4,
     selector_comparing_steps=3,
     selector_comparing_batch=4,
-    selector_tutored_epochs=1,
-    selector_epochs=1,
+    selector_rounds=(
+        Round(Teacher.TUTOR, epochs=1, rate=0.5),
+        Round(Teacher.EVEN_TUTOR, epochs=1, rate=0.5),
+        Round(Teacher.FEEDBACK, epochs=1, rate=0.1),
+    ),
     selector_batch=2,
     selector_validations=1,
     pool_batches=3,

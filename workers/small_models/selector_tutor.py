@@ -23,26 +23,43 @@ EPOCHS = 15
 BATCH = 64
 RATE = 2e-3
 WEIGHT_DECAY = 0.1
+SPREAD = 0.5  # of scores around their question's mean, where tasks weigh alike
 
 
-def tutored(recipe: Recipe, train: Sequence[PoolAnswers], *, reads: str) -> list[SelectorSample]:
+def tutored(
+    recipe: Recipe, train: Sequence[PoolAnswers], *, reads: str, tasks_weigh_alike: bool = False
+) -> list[SelectorSample]:
     """The questions of `train` with the tutor's scores in place of utilities, by task.
 
-    Tasks in which no choice makes a difference are left out.
+    A score is the logarithm of a share but for a constant of its question. How far those of a question are apart says
+    how much it weighs in the loss; where `tasks_weigh_alike` that is on average the same in every task. Of tasks in
+    which no choice makes a difference the utilities stay, and nothing is learned.
     """
-    found = []
+    found: list[SelectorSample] = []
     for task_key in sorted({answers.task_key for answers in train}):
         questions = [answers for answers in train if answers.task_key == task_key]
         samples = [answers.sample(reads=reads) for answers in questions]
         if all(len(set(sample.utilities)) == 1 for sample in samples):
+            found += samples
             continue
         features = torch.tensor([[compared(task_key, text) for text in sample.texts] for sample in samples])
         utilities = torch.tensor([sample.utilities for sample in samples])
         scores = _scores(features, utilities, label_temperature=recipe.selector_label_temperature, seed=recipe.seed)
+        if tasks_weigh_alike:
+            scores = of_equal_weight(scores)
         found += [
             SelectorSample(sample.texts, tuple(said)) for sample, said in zip(samples, scores.tolist(), strict=True)
         ]
     return found
+
+
+def of_equal_weight(scores: Tensor) -> Tensor:
+    """[questions, pool] of one task, stretched until they lie `SPREAD` around their question's mean (root of the mean
+    square); scores that are all alike stay.
+    """
+    centred = scores - scores.mean(dim=1, keepdim=True)
+    spread = centred.square().mean().sqrt()
+    return centred * (SPREAD / spread) if spread > 0 else centred
 
 
 def _scores(features: Tensor, utilities: Tensor, *, label_temperature: float, seed: int) -> Tensor:

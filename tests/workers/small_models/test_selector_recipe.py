@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -68,9 +69,28 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path):
     again, _ = train_selector(
         SMOKE, SMALL_ENCODER, checkpoint=checkpoint, on_step=lambda step, loss: steps.append(step), **TRAINING
     )
-    # Of counting the last; then those of comparing, of the tutor and of the feedback.
-    assert steps == [3, *[1, 2, 3] * 3]
+    # Of counting the last; then those of comparing and of the rounds with the tutor, with the even tutor and with the
+    # feedback.
+    assert steps == [3, *[1, 2, 3] * 4]
     assert bytes_of(again, tmp_path / "again") == bytes_of(whole, tmp_path / "whole")
+
+
+def test_what_comes_out_is_the_mean_of_what_the_last_rounds_reach(tmp_path):
+    def weights(**changed):
+        checkpoint = tmp_path / f"{changed}.safetensors"
+        selector, courses = train_selector(replace(SMOKE, **changed), SMALL_ENCODER, checkpoint=checkpoint, **TRAINING)
+        return courses, dict(selector.model.named_parameters())
+
+    rounds = SMOKE.selector_rounds
+    (_, earlier), (courses, last) = (
+        weights(selector_rounds=rounds[:2], selector_mean_from=1),
+        weights(selector_mean_from=2),
+    )
+    _, mean = weights(selector_mean_from=1)
+    assert [course.teacher for course in courses] == [rounds[-1].teacher]
+    for name, found in mean.items():
+        torch.testing.assert_close(found, (earlier[name] + last[name]) / 2)
+    assert any(not torch.equal(earlier[name], last[name]) for name in last)
 
 
 def test_a_checkpoint_of_another_training_is_not_taken_up(tmp_path):
