@@ -458,7 +458,7 @@ class AuditEntry(models.Model):
         API_KEY_REVOKED = "api_key.revoked", "an API key was revoked"
         IMPORT_STARTED = "import.started", "an import was asked for"
         DATASET_DELETED = "dataset.deleted", "a dataset's deletion was asked for"
-        MEMBERSHIP_CHANGED = "membership.changed", "somebody became a member, another one, or none any more"
+        MEMBERSHIP_CHANGED = "membership.changed", "somebody became a member, got another role, or is none any more"
         QUOTA_CHANGED = "quota.changed", "a quota was changed"
         SHARED_TRAINING_CHANGED = "shared_training.changed", "whose data shared models learn from was changed"
         AGREEMENT_CHANGED = "agreement.changed", "an end user agreed to shared training, or no longer does"
