@@ -93,6 +93,12 @@ def figures_of(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
     figures: list[tuple[str, Any]] = []
     if "best_step" in metrics:
         figures.append(("Best step", metrics["best_step"]))
+    measured, rounds = _mapping(metrics.get("measured")), metrics.get("rounds")
+    if isinstance(rounds, list) and rounds:
+        figures.append(("Rounds that it is the mean of", len(rounds)))
+    share = measured.get("mean_share")
+    if isinstance(share, int | float):
+        figures.append(("Mean share of the gap, on invented users", f"{share:.0%}"))
     questions, left_out = _mapping(metrics.get("questions")), _mapping(metrics.get("left_out"))
     figures += [(f"Questions of {split}", questions[split]) for split in _SPLITS if split in questions]
     for split in _SPLITS:

@@ -41,6 +41,8 @@ class UserAdmin(InstallationAdmin, DjangoUserAdmin):
 
     form = UserChangeForm
     add_form = UserCreationForm
+    # The looks have an empty one of their own, which comes before Django's.
+    add_fieldsets = DjangoUserAdmin.add_fieldsets
     change_password_form = AdminPasswordChangeForm
     search_fields = ["username__icontains", "email__icontains"]
     list_filter = ["is_staff", "is_superuser", "is_active"]

@@ -45,6 +45,7 @@ class TrainedModelPage(WorkspacePage):
             figures=figures_of(model.metrics),
             pool=_pool(model),
             settings=_settings(model),
+            rounds=len(model.metrics.get("rounds", ())),
             surroundings={**model.hardware, **model.versions},
             curve=_curve(model),
             **context,
@@ -99,7 +100,7 @@ def _pool(model: TrainedModel) -> list[tuple[str, str]]:
 def _settings(model: TrainedModel) -> list[tuple[str, Any]]:
     named: list[tuple[str, Any]] = [
         ("Base model", base_model_in_words(model.base_model)),
-        ("Begun from", base_model_in_words(model.initial_model)),
+        *([("Begun from", base_model_in_words(model.initial_model))] if model.initial_model else []),
         ("Documents retrieved", model.documents_wanted),
         ("Seed", model.seed),
     ]

@@ -75,6 +75,17 @@ def test_without_metrics_and_steps_it_is_shown_all_the_same(browser, workspace):
     assert ("There is no curve" in page, "model-curve-data" in page) == (True, False)
 
 
+def test_of_what_came_with_lamppost_nothing_is_shown_that_is_not_known(browser):
+    metrics = {"rounds": [{"steps": 2}, {"steps": 3}, {"steps": 2}], "measured": {"mean_share": 0.506}}
+    shipped = a_trained_model(None, metrics=metrics, loss_curve=[], steps=0, training_seconds=0, initial_model="")
+    page = shown(browser, shipped)
+    assert "on invented users</dt><dd>51%<" in page
+    assert "Rounds that it is the mean of</dt><dd>3<" in page
+    assert "Settings of the last round" in page
+    for unknown in ("<dt>Steps", "Time of training", "Begun from", "There is no curve", "Who took part is on record"):
+        assert unknown not in page, unknown
+
+
 def test_nothing_of_it_runs_as_a_script(browser, workspace):
     page = shown(browser, a_trained_model(workspace, tasks=[SCRIPT], hyperparameters={SCRIPT: SCRIPT}))
     assert "<script>alert(1)" not in page
