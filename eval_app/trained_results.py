@@ -84,6 +84,12 @@ def validations_of(metrics: Mapping[str, Any]) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for step, value in found] if isinstance(found, list) else []
 
 
+def rounds_of(metrics: Mapping[str, Any]) -> int:
+    """Of how many rounds of training it is the mean; 0 where it was trained in one go."""
+    found = metrics.get("rounds")
+    return len(found) if isinstance(found, list) else 0
+
+
 _SPLITS = ("train", "dev")
 _REASONS = {"no_consent": "without consent", "incomplete": "without an answer or its prompt"}
 
@@ -93,10 +99,9 @@ def figures_of(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
     figures: list[tuple[str, Any]] = []
     if "best_step" in metrics:
         figures.append(("Best step", metrics["best_step"]))
-    measured, rounds = _mapping(metrics.get("measured")), metrics.get("rounds")
-    if isinstance(rounds, list) and rounds:
-        figures.append(("Rounds that it is the mean of", len(rounds)))
-    share = measured.get("mean_share")
+    if rounds := rounds_of(metrics):
+        figures.append(("Rounds that it is the mean of", rounds))
+    share = _mapping(metrics.get("measured")).get("mean_share")
     if isinstance(share, int | float):
         figures.append(("Mean share of the gap, on invented users", f"{share:.0%}"))
     questions, left_out = _mapping(metrics.get("questions")), _mapping(metrics.get("left_out"))

@@ -14,13 +14,11 @@ def save_memberships(request: HttpRequest, formset: BaseInlineFormSet) -> None:
     """Do what the forms of `formset`, which are valid, ask for."""
     by = actor_of_staff(request)
     wanted: list[Membership] = formset.save(commit=False)
+    kept = {(one.workspace_id, one.user_id) for one in wanted}
+    changed = Membership.objects.filter(pk__in=[one.pk for one in wanted if one.pk is not None])
     # A row that is given to somebody else takes the membership from who had it.
-    replaced = Membership.objects.filter(pk__in=[one.pk for one in wanted if one.pk is not None])
-    for gone in [*formset.deleted_objects, *(one for one in replaced if not _stays(one, wanted))]:
+    replaced = [held for held in changed if (held.workspace_id, held.user_id) not in kept]
+    for gone in [*formset.deleted_objects, *replaced]:
         end_membership(workspace=gone.workspace, user_id=gone.user_id, by=by)
     for one in wanted:
         set_role(workspace=one.workspace, user_id=one.user_id, role=one.role, by=by)
-
-
-def _stays(held: Membership, wanted: list[Membership]) -> bool:
-    return any((one.workspace_id, one.user_id) == (held.workspace_id, held.user_id) for one in wanted)

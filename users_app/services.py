@@ -20,25 +20,24 @@ def ensure_workspace(*, slug: str, name: str = "") -> tuple[Workspace, bool]:
 @transaction.atomic
 def set_role(*, workspace: Workspace, user_id: int, role: str, by: Actor = INSTALLATION) -> Membership:
     """Make a member of staff of `workspace`, or change what they may do there."""
-    before = _role_held(workspace=workspace, user_id=user_id)
+    held = _held_membership(workspace=workspace, user_id=user_id)
     membership, _ = Membership.objects.update_or_create(workspace=workspace, user_id=user_id, defaults={"role": role})
-    _record_role(membership, before=before, after=role, by=by)
+    _record_role(membership, before=None if held is None else held.role, after=role, by=by)
     return membership
 
 
 @transaction.atomic
 def end_membership(*, workspace: Workspace, user_id: int, by: Actor = INSTALLATION) -> None:
     """Let somebody be no member of `workspace` any more, if they are one."""
-    before = _role_held(workspace=workspace, user_id=user_id)
-    for membership in Membership.objects.filter(workspace=workspace, user_id=user_id):
-        _record_role(membership, before=before, after=None, by=by)
-        membership.delete()
+    held = _held_membership(workspace=workspace, user_id=user_id)
+    if held is not None:
+        _record_role(held, before=held.role, after=None, by=by)
+        held.delete()
 
 
-def _role_held(*, workspace: Workspace, user_id: int) -> str | None:
-    """Locks the membership, so that two changes are recorded one after the other."""
-    held = Membership.objects.select_for_update().filter(workspace=workspace, user_id=user_id)
-    return held.values_list("role", flat=True).first()
+def _held_membership(*, workspace: Workspace, user_id: int) -> Membership | None:
+    """Locked, so that two changes are recorded one after the other."""
+    return Membership.objects.select_for_update().filter(workspace=workspace, user_id=user_id).first()
 
 
 def _record_role(membership: Membership, *, before: str | None, after: str | None, by: Actor) -> None:

@@ -12,7 +12,7 @@ from common.model_names import public_name
 from eval_app.asked_trainings import TooManyTrainings, ask_for_retraining
 from eval_app.loss_curves import aggregate
 from eval_app.model_training_selectors import training_that_made
-from eval_app.trained_results import figures_of, validations_of
+from eval_app.trained_results import figures_of, rounds_of, validations_of
 from eval_app.training_kinds import TrainingRefused
 from eval_app.views.found import or_404
 from eval_app.views.model_training import in_words
@@ -45,7 +45,7 @@ class TrainedModelPage(WorkspacePage):
             figures=figures_of(model.metrics),
             pool=_pool(model),
             settings=_settings(model),
-            rounds=len(model.metrics.get("rounds", ())),
+            rounds=rounds_of(model.metrics),
             surroundings={**model.hardware, **model.versions},
             curve=_curve(model),
             **context,

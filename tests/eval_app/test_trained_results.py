@@ -1,6 +1,6 @@
 import pytest
 
-from eval_app.trained_results import dev_results, figures_of, mean_of, validations_of
+from eval_app.trained_results import dev_results, figures_of, mean_of, rounds_of, validations_of
 from tests.eval_app.trained import METRICS
 
 POOL = ["none", "bm25"]
@@ -55,3 +55,9 @@ def test_what_else_is_known_is_told_in_words():
         ("Questions of dev", 40),
         ("Left out of train, without consent", 7),
     ]
+
+
+@pytest.mark.parametrize(("rounds", "number"), [([{}, {}], 2), ([], 0), (None, 0), (3, 0)])
+def test_rounds_are_counted_where_they_are_listed(rounds, number):
+    assert rounds_of({"rounds": rounds}) == number
+    assert figures_of({"rounds": rounds}) == ([("Rounds that it is the mean of", number)] if number else [])

@@ -5,6 +5,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.urls import reverse
 
+from tests.members import member_of
 from users_app.audit import Actor
 from users_app.models import AuditEntry, Membership
 from users_app.selectors import role_of
@@ -69,11 +70,8 @@ class TestAdmin:
         return client
 
     @pytest.fixture
-    def workspace_admin(self, client, workspace):
-        user = get_user_model().objects.create_user("anna", is_staff=True)
-        set_role(workspace=workspace, user_id=user.pk, role="admin")
-        client.force_login(user)
-        return client
+    def workspace_admin(self, workspace):
+        return member_of(workspace, "admin", is_staff=True)
 
     def change(self, client, workspace, *rows):
         """Save the workspace's page with these rows of members."""
@@ -90,12 +88,13 @@ class TestAdmin:
 
     def test_a_workspaces_admin_changes_a_role_and_takes_a_member_out(self, workspace_admin, workspace, rita):
         held = give(workspace, rita, "viewer")
-        mine = Membership.objects.get(workspace=workspace, user__username="anna")
+        mine = Membership.objects.get(workspace=workspace, role="admin")
         own = {"id": mine.pk, "role": "admin"}
         self.change(workspace_admin, workspace, own, {"id": held.pk, "role": "researcher"})
         self.change(workspace_admin, workspace, own, {"id": held.pk, "role": "researcher", "DELETE": "on"})
-        assert changes(workspace)[1:] == [("anna", "viewer", "researcher"), ("anna", "researcher", None)]
-        assert len(changes(workspace, of="anna")) == 1
+        admin = mine.user.username
+        assert changes(workspace)[1:] == [(admin, "viewer", "researcher"), (admin, "researcher", None)]
+        assert len(changes(workspace, of=admin)) == 1
 
     def test_a_row_given_to_somebody_else_ends_one_membership_and_begins_another(self, root, workspace, rita):
         held = give(workspace, rita, "viewer")

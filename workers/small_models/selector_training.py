@@ -110,11 +110,12 @@ def train_selector(
         recipe, encoder, reads=reads, train=train, identity=identity, checkpoint=checkpoint, on_step=on_step
     )
     dev = [answers.sample(reads=reads) for answers in picked]
+    lessons = _lessons(recipe, train, reads=reads)
     reached, courses = [], []
     for number, one in enumerate(recipe.selector_rounds):
         trainer = SelectorTrainer(
             selector,
-            _lessons(recipe, one.teacher, train, reads=reads),
+            lessons[one.teacher],
             dev,
             hyperparameters=hyperparameters(recipe, one),
             seed=recipe.seed,
@@ -137,10 +138,10 @@ def mean_of(selectors: Sequence[Selector]) -> Selector:
     return wrap_selector(model, first.tokenizer, name=first.name)
 
 
-def _lessons(recipe: Recipe, teacher: Teacher, train: Sequence[PoolAnswers], *, reads: str) -> list[SelectorSample]:
-    if teacher == Teacher.FEEDBACK:
-        return [answers.sample(reads=reads) for answers in train]
-    return tutored(recipe, train, reads=reads, tasks_weigh_alike=teacher == Teacher.EVEN_TUTOR)
+def _lessons(recipe: Recipe, train: Sequence[PoolAnswers], *, reads: str) -> dict[Teacher, list[SelectorSample]]:
+    taught = tutored(recipe, train, reads=reads)
+    feedback = [answers.sample(reads=reads) for answers in train]
+    return {Teacher.TUTOR: taught.as_said, Teacher.EVEN_TUTOR: taught.even, Teacher.FEEDBACK: feedback}
 
 
 def _train(recipe: Recipe, trainer: SelectorTrainer, *, identity: str, checkpoint: Path, on_step: OnStep) -> None:

@@ -8,6 +8,7 @@ say needs a fraction of the steps that the feedback itself would take it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,31 +27,38 @@ WEIGHT_DECAY = 0.1
 SPREAD = 0.5  # of scores around their question's mean, where tasks weigh alike
 
 
-def tutored(
-    recipe: Recipe, train: Sequence[PoolAnswers], *, reads: str, tasks_weigh_alike: bool = False
-) -> list[SelectorSample]:
-    """The questions of `train` with the tutor's scores in place of utilities, by task.
+class Tutored(NamedTuple):
+    """Questions with the tutor's scores in place of utilities: as it says them, and so that tasks weigh alike."""
+
+    as_said: list[SelectorSample]
+    even: list[SelectorSample]
+
+
+def tutored(recipe: Recipe, train: Sequence[PoolAnswers], *, reads: str) -> Tutored:
+    """What the tutor says of the questions of `train`.
 
     A score is the logarithm of a share but for a constant of its question. How far those of a question are apart says
-    how much it weighs in the loss; where `tasks_weigh_alike` that is on average the same in every task. Of tasks in
-    which no choice makes a difference the utilities stay, and nothing is learned.
+    how much it weighs in the loss; in `even` that is on average the same in every task. Of tasks in which no choice
+    makes a difference the utilities stay, and nothing is learned.
     """
-    found: list[SelectorSample] = []
+    found = Tutored([], [])
     for task_key in sorted({answers.task_key for answers in train}):
         questions = [answers for answers in train if answers.task_key == task_key]
         samples = [answers.sample(reads=reads) for answers in questions]
         if all(len(set(sample.utilities)) == 1 for sample in samples):
-            found += samples
+            found.as_said.extend(samples)
+            found.even.extend(samples)
             continue
         features = torch.tensor([[compared(task_key, text) for text in sample.texts] for sample in samples])
         utilities = torch.tensor([sample.utilities for sample in samples])
         scores = _scores(features, utilities, label_temperature=recipe.selector_label_temperature, seed=recipe.seed)
-        if tasks_weigh_alike:
-            scores = of_equal_weight(scores)
-        found += [
-            SelectorSample(sample.texts, tuple(said)) for sample, said in zip(samples, scores.tolist(), strict=True)
-        ]
+        found.as_said.extend(_with(samples, scores))
+        found.even.extend(_with(samples, of_equal_weight(scores)))
     return found
+
+
+def _with(samples: Sequence[SelectorSample], scores: Tensor) -> list[SelectorSample]:
+    return [SelectorSample(sample.texts, tuple(said)) for sample, said in zip(samples, scores.tolist(), strict=True)]
 
 
 def of_equal_weight(scores: Tensor) -> Tensor:

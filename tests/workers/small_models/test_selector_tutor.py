@@ -30,16 +30,19 @@ def lessons():
 
 
 def test_the_tutor_says_which_candidate_is_worth_more(lessons):
-    assert [one.utilities[0] > one.utilities[1] for one in lessons] == [number % 2 == 1 for number in range(400)]
+    assert [one.utilities[0] > one.utilities[1] for one in lessons.as_said] == [
+        number % 2 == 1 for number in range(400)
+    ]
 
 
 def test_a_lesson_is_about_the_texts_of_its_question(lessons):
-    assert [one.texts for one in lessons] == [one.texts(reads=PRE) for one in TELLING]
+    assert [one.texts for one in lessons.as_said] == [one.texts(reads=PRE) for one in TELLING]
 
 
 def test_of_a_task_without_a_difference_nothing_is_said():
     alike = [question(number, outputs=("5", "5"), entries=("a lantern", "a thing")) for number in range(4)]
-    assert tutored(SMOKE, alike, reads=PRE) == [one.sample(reads=PRE) for one in alike]
+    said = tutored(SMOKE, alike, reads=PRE)
+    assert said.as_said == said.even == [one.sample(reads=PRE) for one in alike]
 
 
 @pytest.mark.parametrize("reach", [0.01, 1.0, 20.0])
@@ -56,9 +59,8 @@ def test_scores_that_are_all_alike_stay_so():
 
 
 def test_lessons_of_an_even_tutor_prefer_the_same_candidates(lessons):
-    even = tutored(SMOKE, TELLING, reads=PRE, tasks_weigh_alike=True)
-    said = torch.tensor([one.utilities for one in even])
+    said = torch.tensor([one.utilities for one in lessons.even])
     assert said.std(dim=1, unbiased=False).square().mean().sqrt().item() == pytest.approx(SPREAD, rel=1e-4)
-    assert [one.utilities[0] > one.utilities[1] for one in even] == [
-        one.utilities[0] > one.utilities[1] for one in lessons
+    assert [one.utilities[0] > one.utilities[1] for one in lessons.even] == [
+        one.utilities[0] > one.utilities[1] for one in lessons.as_said
     ]
